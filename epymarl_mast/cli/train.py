@@ -1,0 +1,39 @@
+"""``mast train``: the host's own main, with the plugin in its registries."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Optional
+
+import typer
+
+from epymarl_mast.hosts import find_host
+from epymarl_mast.launch import prepare
+from epymarl_mast.tracking.summary import finished_run, print_summary
+
+
+def train(
+    context: typer.Context,
+    host: Annotated[
+        Optional[str],
+        typer.Option(help="Path of an EPyMARL checkout, or 'pymarlzooplus'. Default: "
+                     "$EPYMARL_HOME, the working directory, or the installed pymarlzooplus."),
+    ] = None,
+) -> None:
+    """Train: mast train --config=mast_qmix --env-config=gymma with key=value …
+
+    Everything but --host goes to the host as it is: --config=NAME, --env-config=NAME, 'with'
+    followed by key=value and YAML files, and Sacred's options such as -m host:port:db.
+    """
+    from epymarl_mast.plugin import register
+
+    found = find_host(host)
+    invocation = prepare(found, context.args)
+    register(found, show_progress=True)
+    started = time.time()
+    try:
+        found.run(invocation.arguments, invocation.results)
+    finally:
+        run = finished_run(invocation.results, started)
+    if run is not None:
+        print_summary(run, seconds=time.time() - started)

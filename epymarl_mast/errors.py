@@ -1,0 +1,53 @@
+"""Errors a user can mend. The command line prints them as one line and exits with code 2."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class MastError(Exception):
+    """Base of all errors below; the message names what is wrong and what is allowed."""
+
+    exit_code = 2
+
+
+class OptionError(MastError, ValueError):
+    """A configuration that cannot be run: unknown key, wrong type or range, parts at odds."""
+
+
+class HostError(MastError):
+    """No host, or one that cannot do what was asked."""
+
+
+class CheckpointError(MastError):
+    """A checkpoint that does not fit the run it is loaded into."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the most similar known word, else an empty string."""
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def exits_cleanly(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn a :class:`MastError` into one line on standard error and exit code 2.
+
+    Sacred prints the stack of any exception that reaches it, but lets ``SystemExit`` through.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **named: P.kwargs) -> R:
+        try:
+            return function(*args, **named)
+        except MastError as error:
+            print(f"mast: error: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(error.exit_code) from error
+
+    return wrapped

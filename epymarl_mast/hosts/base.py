@@ -1,0 +1,68 @@
+"""What the plugin needs from a host framework, and nothing more."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Registry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class HostModules:
+    """The parts of an imported host that the plugin builds on.
+
+    Attributes:
+        learners, runners, environments: the host's registries, ``{name: factory}``.
+        mixers: ``{name: args -> mixing network}``.
+        running_mean_std: the host's ``RunningMeanStd``.
+        episode_batch: the host's ``EpisodeBatch``.
+        episodes_of: the ``EpisodeBatch`` in what the host's ``runner.run()`` returns.
+    """
+
+    learners: Registry
+    runners: Registry
+    environments: Registry
+    mixers: dict[str, Callable[[Any], Any]]
+    running_mean_std: Callable[..., Any]
+    episode_batch: Callable[..., Any]
+    episodes_of: Callable[[Any], Any]
+
+
+class Host(ABC):
+    """A framework that runs the training loop.
+
+    Attributes:
+        name: ``epymarl`` or ``pymarlzooplus``.
+        root: its checkout, or its package folder.
+    """
+
+    name: str
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Release or commit, for records."""
+
+    @property
+    @abstractmethod
+    def config_dir(self) -> Path:
+        """Folder with ``default.yaml``, ``algs/`` and ``envs/``."""
+
+    @abstractmethod
+    def load(self) -> HostModules:
+        """Import the host, with its known defects mended (:mod:`epymarl_mast.hosts.compat`)."""
+
+    @abstractmethod
+    def run(self, arguments: Sequence[str], results: Path) -> None:
+        """Run the host's own main with ``arguments``; its results land in ``results``.
+
+        Raises:
+            SystemExit: as the host does, with code 1 for a failed run.
+        """

@@ -1,0 +1,146 @@
+"""Every defect of a host that is worked around, one function each, and nothing else.
+
+A "host" below is EPyMARL (checkout) or PyMARLzoo+ (package). No file of a host is changed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+_NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba")
+
+
+def quieten_third_parties() -> None:
+    """EPyMARL sets the root logger to DEBUG: git, pymongo and others flood the console.
+
+    Both hosts also print deprecation warnings of libraries at import that no user can act on.
+    """
+    for name in _NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", message=r"FileStorageObserver\.create")
+    warnings.filterwarnings("ignore", message="(PettingZoo|VMAS) is not installed")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="(sacred|pygame|docopt)")
+
+
+def stub_missing_smaclite() -> None:
+    """EPyMARL imports ``smaclite`` at start, whatever environment is asked for."""
+    if "smaclite" not in sys.modules and importlib.util.find_spec("smaclite") is None:
+        sys.modules["smaclite"] = types.ModuleType("smaclite")
+
+
+def index_with_tuples(episode_batch: type[Any]) -> None:
+    """Both hosts index tensors with a list of slices, which torch warns about at every sample."""
+    parse = episode_batch._parse_slices
+    if getattr(parse, "returns_tuple", False):
+        return
+
+    def parse_slices(self: Any, items: Any) -> tuple[Any, ...]:
+        return tuple(parse(self, items))
+
+    parse_slices.returns_tuple = True  # type: ignore[attr-defined]
+    episode_batch._parse_slices = parse_slices
+
+
+@contextmanager
+def sacred_results_in(host_results: Path, results: Path) -> Iterator[None]:
+    """Both hosts fix where Sacred's files go: into the checkout, or beside the outermost script.
+
+    For a console script the latter is the virtual environment's ``bin``. Whatever would land
+    under ``host_results`` lands under ``results`` instead.
+    """
+    from sacred.observers import FileStorageObserver
+
+    initialize = FileStorageObserver.initialize
+
+    def redirected(self: Any, basedir: Any, resource_dir: Any, source_dir: Any, *rest: Any,
+                   **named: Any) -> None:
+        moved = [_moved(Path(path), host_results, results)
+                 for path in (basedir, resource_dir, source_dir)]
+        initialize(self, *moved, *rest, **named)
+
+    with mock.patch.object(FileStorageObserver, "initialize", redirected):
+        yield
+
+
+def _moved(path: Path, old: Path, new: Path) -> Path:
+    return new / path.relative_to(old) if path.is_relative_to(old) else path
+
+
+@contextmanager
+def tensorboard_in(logger: type[Any], results: Path) -> Iterator[None]:
+    """Both hosts write TensorBoard files beside their own source code."""
+    setup_tb = logger.setup_tb
+
+    def redirected(self: Any, directory_name: str) -> None:
+        setup_tb(self, str(results / "tb_logs" / Path(directory_name).name))
+
+    with mock.patch.object(logger, "setup_tb", redirected):
+        yield
+
+
+@contextmanager
+def finish_without_plot_errors(main: Any) -> Iterator[None]:
+    """PyMARLzoo+ sleeps 10 s after training, then draws plots that can fail a finished run.
+
+    It waits for Sacred's heartbeat to write ``info.json``: the heartbeat is asked for instead. Its
+    plots expect ``<key>_T`` beside every entry and at least one logged return: with ``-m`` or in a
+    short run that raises KeyError or AssertionError, and the run would be recorded as failed.
+    """
+    my_main = main.my_main
+    run_module = sys.modules["pymarlzooplus.run"]
+    plot = run_module.plot_single_experiment_results  # type: ignore[attr-defined]
+
+    def quiet_plot(*args: Any, **named: Any) -> None:
+        try:
+            plot(*args, **named)
+        except (KeyError, AssertionError, ValueError) as error:
+            logging.getLogger("pymarlzooplus").warning(
+                f"The host's own plots were not drawn ({type(error).__name__}: {error})."
+            )
+
+    def main_without_waiting(_run: Any, _config: Any, _log: Any) -> None:
+        clock = types.SimpleNamespace(
+            time=run_module.time.time,  # type: ignore[attr-defined]
+            sleep=lambda seconds: _run._emit_heartbeat(),
+        )
+        with mock.patch.multiple(
+            run_module, time=clock, plot_single_experiment_results=quiet_plot
+        ):
+            my_main(_run, _config, _log)
+
+    with mock.patch.object(main, "my_main", main_without_waiting):
+        yield
+
+
+@contextmanager
+def repositories_without_commits() -> Iterator[None]:
+    """Sacred asks git for HEAD of the folder around a host and fails before the first commit."""
+    from sacred import dependencies
+
+    ask: Callable[..., Any] = dependencies.get_commit_if_possible
+
+    def commit_or_nothing(filename: Any, save_git_info: bool) -> Any:
+        try:
+            return ask(filename, save_git_info)
+        except ValueError:
+            return None, None, None
+
+    with mock.patch.object(dependencies, "get_commit_if_possible", commit_or_nothing):
+        yield
+
+
+@contextmanager
+def arguments(argv: Sequence[str]) -> Iterator[None]:
+    """The hosts read their options from ``sys.argv``."""
+    with mock.patch.object(sys, "argv", list(argv)):
+        yield

@@ -1,0 +1,105 @@
+"""Which environments can be made here, and what a missing one needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epymarl_mast.errors import OptionError
+from epymarl_mast.hosts.base import Host
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that brings environments.
+
+    Attributes:
+        module: what to import; a submodule where the top name alone is ambiguous.
+        mend: the command that installs it.
+        title: what it brings.
+    """
+
+    module: str
+    mend: str
+    title: str
+
+
+_GITHUB = "pip install git+https://github.com/"
+
+# PyPI's "smac" is another project (AutoML's SMAC3), so the submodule is asked for.
+PACKAGES: dict[str, Package] = {
+    "lbforaging": Package("lbforaging", "pip install 'lbforaging>=2.0,<3'", "level-based foraging"),
+    "rware": Package("rware", "pip install 'rware>=2.0,<3'", "multi-robot warehouse"),
+    "pettingzoo": Package(
+        "pettingzoo.mpe", "pip install 'pettingzoo[mpe]==1.25.0'", "PettingZoo MPE"
+    ),
+    "vmas": Package("vmas", "pip install 'vmas[gymnasium]==1.5.2'", "VMAS"),
+    "smaclite": Package(
+        "smaclite.env",
+        f"pip install rtree pygame scikit-learn && {_GITHUB.replace('install', 'install --no-deps')}"
+        "uoe-agents/smaclite.git",
+        "SMAClite",
+    ),
+    "sc2": Package("smac.env", f"{_GITHUB}oxwhirl/smac.git", "SMAC (StarCraft II)"),
+    "sc2v2": Package("smacv2.env", f"{_GITHUB}oxwhirl/smacv2.git", "SMACv2 (StarCraft II)"),
+}
+
+
+def installed(package: Package) -> bool:
+    """Whether a package can be imported; a package that breaks on import counts as missing."""
+    try:
+        return importlib.util.find_spec(package.module) is not None
+    except (ImportError, ValueError, OSError):
+        return False
+
+
+def starcraft_folder() -> Path:
+    """Where StarCraft II is expected: ``$SC2PATH``, else as EPyMARL has it."""
+    return Path(os.environ.get("SC2PATH", Path.cwd() / "3rdparty" / "StarCraftII"))
+
+
+def check_environment(host: Host, config: Mapping[str, Any]) -> None:
+    """Refuse an environment whose packages or files are missing.
+
+    Args:
+        host: the host that will make it.
+        config: the resolved configuration; ``env`` and ``env_args`` are read.
+
+    Raises:
+        OptionError: naming what is missing and the command that mends it.
+    """
+    name = config.get("env")
+    arguments = config.get("env_args") or {}
+    if name in ("sc2", "sc2v2", "smaclite"):
+        _need(PACKAGES[name], f"--env-config={name}")
+        if not arguments.get("map_name"):
+            raise OptionError(f"env_args.map_name is needed by env={name!r}, for instance 3m")
+    if name in ("sc2", "sc2v2") and not starcraft_folder().is_dir():
+        raise OptionError(
+            f"--env-config={name}: StarCraft II is not in {starcraft_folder()}; install it (EPyMARL "
+            "has install_sc2.sh) and point SC2PATH at it"
+        )
+    if name == "gymma":
+        key = arguments.get("key")
+        if not key:
+            raise OptionError(
+                "env_args.key is needed by env='gymma', for instance "
+                "env_args.key=lbforaging:Foraging-8x8-2p-3f-v3"
+            )
+        module = str(key).partition(":")[0]
+        if ":" in str(key) and module in PACKAGES:
+            _need(PACKAGES[module], f"env_args.key={key}")
+        limit = arguments.get("time_limit")
+        if host.name == "pymarlzooplus" and module == "lbforaging" and limit and limit > 50:
+            raise OptionError(
+                f"env_args.time_limit={limit}: pymarlzooplus allows at most 50 for lbforaging"
+            )
+
+
+def _need(package: Package, said: str) -> None:
+    if not installed(package):
+        raise OptionError(f"{said} needs {package.title}, which is not installed: {package.mend}")

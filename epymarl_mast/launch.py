@@ -1,0 +1,226 @@
+"""From a command line to a checked configuration and the arguments a host understands.
+
+Everything a user can get wrong is found here, before a host starts an environment.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epymarl_mast.errors import OptionError, nearest
+from epymarl_mast.hosts.base import Host
+from epymarl_mast.hosts.environments import check_environment
+from epymarl_mast.options import check_run
+from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_file
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A checked command line.
+
+    Attributes:
+        arguments: what to pass to the host's main, with files as absolute paths.
+        config: the configuration the run will have, before Sacred's own additions.
+    """
+
+    arguments: list[str]
+    config: dict[str, Any]
+
+    @property
+    def results(self) -> Path:
+        """Where results go."""
+        return Path(self.config.get("local_results_path", "results")).expanduser().absolute()
+
+
+def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
+    """Resolve and check a command line.
+
+    Args:
+        host: the host that will run it.
+        arguments: as after ``python src/main.py``.
+
+    Raises:
+        OptionError: with one line that says what is wrong and what is allowed.
+    """
+    rest = list(arguments)
+    algorithm = _take(rest, "--config")
+    environment = _take(rest, "--env-config")
+    algorithm_file = algorithm_path(host, algorithm)
+    environment_file = _config_path(host, "envs", "--env-config", environment)
+
+    config = read_yaml(host.config_dir / "default.yaml", "the host's default.yaml")
+    merge(config, read_yaml(environment_file, f"--env-config={environment}"))
+    merge(config, read_yaml(algorithm_file, f"--config={algorithm}"))
+    command = SacredCommand.parse(rest)
+    known = copy.deepcopy(config)
+    for file in command.files:
+        overrides = read_yaml(_override_path(file), file)
+        command.check_known(overrides, known)
+        merge(config, overrides)
+    command.check_known(command.updates, known)
+    merge(config, command.updates)
+
+    if str(config.get("learner")).startswith("mast_"):
+        check_run(config)
+    check_environment(host, config)
+    arguments = [
+        f"--config={_host_name(algorithm_file)}",
+        f"--env-config={_host_name(environment_file)}",
+        *(str(_override_path(part)) if part in command.files else part for part in rest),
+    ]
+    return Invocation(arguments, config)
+
+
+@dataclass(frozen=True)
+class SacredCommand:
+    """What Sacred will read from a command line.
+
+    Attributes:
+        updates: nested ``key: value`` of the ``with a.b=c`` parts.
+        files: the YAML files after ``with``.
+        force: whether Sacred is told to accept unknown keys.
+    """
+
+    updates: dict[str, Any]
+    files: list[str]
+    force: bool
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> SacredCommand:
+        """Let Sacred's own parser read ``arguments``."""
+        from docopt import DocoptExit, docopt
+        from sacred import Experiment
+        from sacred.arg_parser import get_config_updates
+
+        experiment = Experiment("mast", save_git_info=False)
+        usage = experiment.get_usage("mast train")[2]
+        try:
+            parsed = docopt(usage, list(arguments), default_help=False)
+        except DocoptExit:
+            raise OptionError(
+                f"cannot read {' '.join(arguments)!r}: write options as in "
+                "--config=mast_qmix --env-config=gymma with key=value … [Sacred's options]"
+            ) from None
+        updates, files = get_config_updates(parsed["UPDATE"])
+        return cls(updates, files, bool(parsed.get("--force")))
+
+    def check_known(self, updates: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+        """Refuse keys that no configuration file has, as Sacred would, but by name."""
+        if self.force:
+            return
+        for path in _paths(updates):
+            self._check_path(path, known)
+
+    @staticmethod
+    def _check_path(path: tuple[str, ...], known: Mapping[str, Any]) -> None:
+        if path in (("seed",), ("env_args", "seed")):
+            return  # Sacred adds the first; PyMARLzoo+ the second
+        here: Any = known
+        for depth, key in enumerate(path):
+            if not isinstance(here, Mapping) or (not here and depth):
+                return
+            if key not in here:
+                name = ".".join(path[: depth + 1])
+                hint = _nearest_path(name, known) or nearest(key, here)
+                raise OptionError(f"{name} is not an option of this configuration{hint}")
+            here = here[key]
+
+
+def algorithm_path(host: Host | None, name: str | None) -> Path:
+    """The YAML file of an algorithm: ours, the host's, or a path with or without ``.yaml``."""
+    shipped = shipped_algorithms()
+    if name in shipped:
+        return shipped[name]
+    if host is None:
+        path = _as_file(name or "")
+        if path is None:
+            raise OptionError(f"--config={name}: allowed are {', '.join(shipped)} or a YAML file")
+        return path
+    return _config_path(host, "algs", "--config", name, also=list(shipped))
+
+
+def merge(config: dict[str, Any], updates: Mapping[str, Any]) -> None:
+    """Update nested blocks in place, as the hosts and Sacred do."""
+    for key, value in updates.items():
+        if isinstance(value, Mapping) and isinstance(config.get(key), dict):
+            merge(config[key], value)
+        else:
+            config[key] = copy.deepcopy(value)
+
+
+def _take(arguments: list[str], option: str) -> str | None:
+    """Remove ``--option=value`` or ``--option value`` and return the value."""
+    for index, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            if not equals:
+                value = arguments.pop(index + 1) if index + 1 < len(arguments) else ""
+            del arguments[index]
+            return value
+    return None
+
+
+def _config_path(
+    host: Host, kind: str, option: str, name: str | None, also: Sequence[str] = ()
+) -> Path:
+    folder = host.config_dir / kind
+    own = sorted(path.stem for path in folder.glob("*.yaml"))
+    if not name:
+        raise OptionError(f"{option}=NAME is needed: one of {', '.join([*also, *own])}")
+    path = _as_file(name) or folder / f"{name}.yaml"
+    if not path.is_file():
+        raise OptionError(
+            f"{option}={name}: {host.name} has no such configuration{nearest(name, [*also, *own])}; "
+            f"allowed are {', '.join([*also, *own])} or a YAML file"
+        )
+    return path
+
+
+def _as_file(name: str) -> Path | None:
+    for path in (Path(name), Path(f"{name}.yaml")):
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            return path.absolute()
+    return None
+
+
+def _override_path(file: str) -> Path:
+    path = Path(file)
+    if path.is_file():
+        return path.absolute()
+    shipped = shipped_file(file)
+    if shipped is None:
+        raise OptionError(
+            f"{file} is neither key=value nor a file, here or among the shipped config_overrides"
+        )
+    return shipped
+
+
+def _host_name(file: Path) -> str:
+    """How to name a configuration file to a host, which adds ``.yaml`` and splits at ``=``."""
+    if "=" in str(file) or file.suffix != ".yaml":
+        raise OptionError(f"{file}: the hosts need a path that ends in .yaml and has no '=' in it")
+    return str(file.with_suffix(""))
+
+
+def _paths(updates: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Dotted paths of all leaves."""
+    paths: list[tuple[str, ...]] = []
+    for key, value in updates.items():
+        here = (*above, str(key))
+        paths += _paths(value, here) if isinstance(value, Mapping) and value else [here]
+    return paths
+
+
+def _nearest_path(name: str, known: Mapping[str, Any]) -> str:
+    """A hint for a key that exists in another block: ``sparsity`` is ``mast.sparsity``."""
+    paths = [".".join(path) for path in _paths(known)]
+    last = name.rpartition(".")[2]
+    match = next((path for path in paths if path.rpartition(".")[2] == last), None)
+    if match is None:
+        match = next(iter(difflib.get_close_matches(name, paths, n=1, cutoff=0.7)), None)
+    return f" (did you mean {match!r}?)" if match else ""

@@ -1,0 +1,79 @@
+"""What a learner reads from a host's episode batch.
+
+Legend: B episodes, T transitions (the batch holds T+1 steps), N agents, U actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from epymarl_mast.replay import OnlineBuffer, drop_padding, join_episodes
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """The fields of one update.
+
+    Attributes:
+        rewards: (B, T, 1), or (B, T, N) for individual rewards.
+        actions: (B, T, N, 1) actions taken.
+        terminated: (B, T, 1) 1 where the task ended.
+        mask: (B, T, 1) 1 inside the episode.
+        available: (B, T+1, N, U) 1 for an action that can be taken.
+        state: (B, T+1, S).
+    """
+
+    rewards: Tensor
+    actions: Tensor
+    terminated: Tensor
+    mask: Tensor
+    available: Tensor
+    state: Tensor
+
+    @classmethod
+    def from_batch(cls, batch: Any) -> Transitions:
+        """Read a host's ``EpisodeBatch`` as its own learner does."""
+        terminated = batch["terminated"][:, :-1].float()
+        mask = batch["filled"][:, :-1].float()
+        mask[:, 1:] = mask[:, 1:] * (1 - terminated[:, :-1])
+        return cls(
+            rewards=batch["reward"][:, :-1],
+            actions=batch["actions"][:, :-1],
+            terminated=terminated,
+            mask=mask,
+            available=batch["avail_actions"],
+            state=batch["state"],
+        )
+
+
+def unroll(mac: Any, batch: Any) -> Tensor:
+    """Action values of every step of a batch, by the host's multi-agent controller.
+
+    Returns:
+        (B, T+1, N, U).
+    """
+    mac.init_hidden(batch.batch_size)
+    steps = [mac.forward(batch, t=t) for t in range(batch.max_seq_length)]
+    return torch.stack(steps, dim=1)
+
+
+def with_newest_episodes(batch: Any, buffer: OnlineBuffer, size: int) -> Any:
+    """The host's sample with up to ``size`` of the newest episodes joined to it.
+
+    Early in a run the second buffer may hold fewer than ``size``; then all it has are drawn.
+    """
+    size = min(size, len(buffer))
+    if size == 0:
+        return batch
+    newest = {k: v.to(batch.device) for k, v in drop_padding(buffer.sample(size)).items()}
+    fields = join_episodes(batch.data.transition_data, newest)
+    episodes, steps = fields["filled"].shape[:2]
+    data = SimpleNamespace(transition_data=fields, episode_data=batch.data.episode_data)
+    return type(batch)(
+        batch.scheme, batch.groups, episodes, steps, data=data, device=batch.device
+    )

@@ -1,0 +1,115 @@
+"""The learner's networks as one set of named weights, with the topology over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epymarl_mast.options import MastOptions
+from epymarl_mast.sparse import TOPOLOGIES, Layer, UpdateSchedule, reset_optimizer_state
+from epymarl_mast.sparse.accounting import NetworkCost, network_cost
+from epymarl_mast.sparse.layers import sparse_layers
+
+
+class SparseNetworks:
+    """Online and target networks that share one topology.
+
+    Weights are named ``<network>.<parameter>``, for instance ``agent.fc1.weight``.
+
+    Args:
+        online: ``{network: module}``.
+        targets: the same networks' targets.
+        options: the checked ``mast:`` block.
+        t_max: environment steps of the whole run, the unit of ``topology_end``.
+        generator: CPU generator for masks and random growth.
+    """
+
+    def __init__(
+        self,
+        online: Mapping[str, nn.Module],
+        targets: Mapping[str, nn.Module],
+        options: MastOptions,
+        t_max: int,
+        generator: torch.Generator,
+    ) -> None:
+        self.weights = _parameters(online)
+        self.target_weights = _parameters(targets)
+        shapes = {name: tuple(weight.shape) for name, weight in self.weights.items()}
+        layers: list[Layer] = []
+        costs: dict[str, NetworkCost] = {}
+        for network in online:
+            own = {n: shape for n, shape in shapes.items() if n.startswith(f"{network}.")}
+            found = (
+                []
+                if options.topology == "dense"
+                else sparse_layers(own, options.network_sparsity(network), options.allocation)
+            )
+            layers += found
+            if any(len(shape) > 1 for shape in own.values()):
+                costs[network] = network_cost(own, found)
+        self.costs: Mapping[str, NetworkCost] = costs
+        self.topology = TOPOLOGIES[options.topology](
+            layers,
+            shapes,
+            UpdateSchedule(
+                interval=options.topology_interval,
+                end=options.topology_end * t_max,
+                initial_drop_fraction=options.drop_fraction,
+            ),
+            generator,
+        )
+        self.mask_all_()
+
+    def to(self, device: torch.device | str) -> None:
+        """Move the masks; the modules are moved by who owns them."""
+        self.topology.to(device)
+
+    def mask_all_(self) -> None:
+        """Zero what is outside the masks in the online and the target networks."""
+        self.topology.mask_(self.weights)
+        self.mask_targets_()
+
+    def mask_targets_(self) -> None:
+        """Zero what is outside the masks in the target networks."""
+        self.topology.mask_(self.target_weights)
+
+    def dense_gradients(self) -> dict[str, Tensor]:
+        """A copy of the loss's gradient at every position of the sparse weights."""
+        return {n: _gradient(self.weights[n]).clone() for n in self.topology.masks}
+
+    def mask_gradients_(self) -> None:
+        """Zero the gradient outside the masks, so that clipping and optimiser do not see it."""
+        self.topology.mask_({n: _gradient(self.weights[n]) for n in self.topology.masks})
+
+    def evolve_(
+        self, gradients: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, t_env: int
+    ) -> None:
+        """One topology update: new masks, then zero values and state of what did not survive."""
+        weights = {n: self.weights[n].detach() for n in self.topology.masks}
+        survivors = self.topology.evolve(weights, gradients, t_env)
+        for name, mask in survivors.items():
+            weights[name].mul_(mask)
+        reset_optimizer_state(optimiser, [(self.weights[n], m) for n, m in survivors.items()])
+        self.mask_targets_()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over saved masks and apply them to all networks."""
+        self.topology.load_state_dict(state)
+        self.mask_all_()
+
+
+def _parameters(networks: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:
+    return {
+        f"{network}.{name}": parameter
+        for network, module in networks.items()
+        for name, parameter in module.named_parameters()
+    }
+
+
+def _gradient(weight: nn.Parameter) -> Tensor:
+    if weight.grad is None:
+        weight.grad = torch.zeros_like(weight)
+    return weight.grad

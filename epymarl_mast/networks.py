@@ -1,0 +1,92 @@
+"""Shapes of the hosts' networks from the configuration alone, for accounting without a host.
+
+A test holds them equal to the modules the hosts build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from epymarl_mast.errors import OptionError
+from epymarl_mast.options import MastOptions
+from epymarl_mast.sparse import sparse_layers
+from epymarl_mast.sparse.accounting import TrainingCost, network_cost, q_learning_cost
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the environment fixes.
+
+    Attributes:
+        n_agents: N.
+        obs: size of one agent's observation, without last action and agent id.
+        state: size of the global state.
+        n_actions: U.
+    """
+
+    n_agents: int
+    obs: int
+    state: int
+    n_actions: int
+
+
+def agent_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
+    """``{parameter: shape}`` of the weight matrices of the agent network(s)."""
+    inputs = task.obs
+    inputs += task.n_actions if config["obs_last_action"] else 0
+    inputs += task.n_agents if config["obs_agent_id"] else 0
+    hidden = config["hidden_dim"]
+    recurrent: Shapes = (
+        {"rnn.weight_ih": (3 * hidden, hidden), "rnn.weight_hh": (3 * hidden, hidden)}
+        if config["use_rnn"]
+        else {"rnn.weight": (hidden, hidden)}
+    )
+    one: Shapes = {
+        "fc1.weight": (hidden, inputs), **recurrent, "fc2.weight": (task.n_actions, hidden)
+    }
+    kind = config.get("agent", "rnn")
+    if kind == "rnn":
+        return one
+    if kind == "rnn_ns":
+        return {
+            f"agents.{agent}.{name}": shape
+            for agent in range(task.n_agents)
+            for name, shape in one.items()
+        }
+    raise OptionError(f"agent={kind!r}: sizes are known for 'rnn' and 'rnn_ns' only")
+
+
+def mixer_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
+    """``{parameter: shape}`` of the weight matrices of the mixing network; none for VDN, IQL."""
+    if config["mixer"] != "qmix":
+        return {}
+    embed, state = config["mixing_embed_dim"], task.state
+    shapes: Shapes = {}
+    for name, outputs in (("hyper_w_1", embed * task.n_agents), ("hyper_w_final", embed)):
+        if config.get("hypernet_layers", 1) == 1:
+            shapes[f"{name}.weight"] = (outputs, state)
+        else:
+            shapes[f"{name}.0.weight"] = (config["hypernet_embed"], state)
+            shapes[f"{name}.2.weight"] = (outputs, config["hypernet_embed"])
+    shapes["hyper_b_1.weight"] = (embed, state)
+    shapes["V.0.weight"] = (embed, state)
+    shapes["V.2.weight"] = (1, embed)
+    return shapes
+
+
+def training_cost(config: Mapping[str, Any], options: MastOptions, task: Task) -> TrainingCost:
+    """Cost of a learner from its configuration, the figures that a run logs."""
+    costs = {}
+    for network, shapes in (
+        ("agent", agent_shapes(config, task)), ("mixer", mixer_shapes(config, task))
+    ):
+        if shapes:
+            dense = options.topology == "dense"
+            sparsity = options.network_sparsity(network)
+            layers = [] if dense else sparse_layers(shapes, sparsity, options.allocation)
+            costs[network] = network_cost(shapes, layers)
+    return q_learning_cost(costs, config["batch_size"] + options.online_batch_size)

@@ -1,0 +1,140 @@
+"""The ``mast:`` block of an algorithm's YAML, checked.
+
+The defaults live in ``config_overrides/algs/*.yaml`` beside a comment for every key; this class is
+their schema, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from epymarl_mast.errors import OptionError, nearest
+
+Sparsity = Annotated[float, Field(ge=0.0, lt=1.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class MastOptions(BaseModel):
+    """All options of sparse training; see the YAML for meaning, unit and source of each."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    sparsity: Sparsity
+    agent_sparsity: Sparsity | None
+    mixer_sparsity: Sparsity | None
+    allocation: Literal["erdos_renyi", "uniform"]
+    topology: Literal["rigl", "set", "static", "dense"]
+    topology_interval: PositiveInt
+    topology_end: Annotated[float, Field(gt=0.0, le=1.0)]
+    drop_fraction: Fraction
+    operator: Literal["soft_mellowmax", "mellowmax", "softmax", "max"]
+    alpha: Annotated[float, Field(ge=0.0)]
+    omega: Annotated[float, Field(gt=0.0)]
+    target: Literal["hybrid", "td_lambda", "n_step", "one_step"]
+    td_lambda: Fraction
+    td_lambda_start: Fraction
+    n_step: PositiveInt
+    online_buffer_size: Count
+    online_batch_size: Count
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
+
+    def network_sparsity(self, network: str) -> float:
+        """Total sparsity of the network ``agent`` or ``mixer``."""
+        own = {"agent": self.agent_sparsity, "mixer": self.mixer_sparsity}[network]
+        return self.sparsity if own is None else own
+
+    @classmethod
+    def from_config(cls, block: object) -> MastOptions:
+        """Check a ``mast:`` block.
+
+        Args:
+            block: what the configuration holds under ``mast``.
+
+        Raises:
+            OptionError: with one line that names the first bad key, its value and what is allowed.
+        """
+        if not isinstance(block, Mapping):
+            raise OptionError(f"mast={block!r} is not a block of options such as mast.sparsity=0.9")
+        for key in block:
+            if key not in cls.model_fields:
+                raise OptionError(
+                    f"mast.{key} is not an option{nearest(str(key), cls.model_fields)}"
+                )
+        try:
+            options = cls.model_validate(dict(block))
+        except ValidationError as error:
+            raise OptionError(_first_problem(error)) from None
+        options._check_online_buffer()
+        return options
+
+    def _check_online_buffer(self) -> None:
+        if self.online_batch_size > self.online_buffer_size:
+            raise OptionError(
+                f"mast.online_batch_size={self.online_batch_size} is larger than its buffer, "
+                f"mast.online_buffer_size={self.online_buffer_size}: allowed are 0 to "
+                f"{self.online_buffer_size} (both 0 switch the second buffer off)"
+            )
+        if self.online_buffer_size > 0 and self.online_batch_size == 0:
+            raise OptionError(
+                f"mast.online_batch_size=0 never reads mast.online_buffer_size="
+                f"{self.online_buffer_size}: draw at least 1, or set both to 0"
+            )
+
+
+def check_run(config: Mapping[str, Any]) -> MastOptions:
+    """Check a whole run configuration that uses ``mast_q_learner``.
+
+    Args:
+        config: the host's configuration after all overrides.
+
+    Returns:
+        The checked ``mast:`` block.
+
+    Raises:
+        OptionError: for a bad ``mast:`` block, or host options that it cannot work with.
+    """
+    if "mast" not in config:
+        raise OptionError(
+            f"learner={config.get('learner')!r} needs a mast: block of options; "
+            "--config=mast_qmix has one"
+        )
+    options = MastOptions.from_config(config["mast"])
+    mixer = config.get("mixer")
+    if mixer not in (None, "qmix", "vdn"):
+        raise OptionError(
+            f"mixer={mixer!r} is not known to mast_q_learner: allowed are 'qmix', 'vdn' and null"
+        )
+    if mixer is not None and not config.get("common_reward", True):
+        raise OptionError(
+            f"common_reward=False does not go with mixer={mixer!r}, which learns one joint value: "
+            "allowed is common_reward=True (or mixer=null for independent learners)"
+        )
+    if options.online_buffer_size > 0 and config.get("runner") not in ("mast_episode",
+                                                                       "mast_parallel"):
+        raise OptionError(
+            f"runner={config.get('runner')!r} does not fill the second buffer "
+            f"(mast.online_buffer_size={options.online_buffer_size}): "
+            "allowed are 'mast_episode' and 'mast_parallel'"
+        )
+    for key in ("prioritized_buffer", "use_emdqn"):
+        if config.get(key, False):
+            raise OptionError(f"{key}=True is not supported by mast_q_learner: allowed is False")
+    if config.get("agent_output_type", "q") != "q":
+        raise OptionError(
+            f"agent_output_type={config['agent_output_type']!r} is not supported by "
+            "mast_q_learner: allowed is 'q'"
+        )
+    return options
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = f"mast.{problem['loc'][0]}"
+    if problem["type"] == "missing":
+        return f"{key} is missing: every option of config_overrides/algs/mast_qmix.yaml is needed"
+    return f"{key}={problem['input']!r} is not allowed: {problem['msg'][0].lower()}{problem['msg'][1:]}"

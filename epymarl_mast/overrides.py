@@ -1,0 +1,55 @@
+"""The YAML files this package ships: algorithms and ablations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from epymarl_mast.errors import OptionError
+
+
+def overrides_dir() -> Path:
+    """Folder with ``algs/`` and ``ablations/``, in an installed package or a source tree."""
+    package = Path(__file__).resolve().parent
+    installed = package / "config_overrides"
+    return installed if installed.is_dir() else package.parent / "config_overrides"
+
+
+def shipped_algorithms() -> dict[str, Path]:
+    """``{name: YAML file}`` of the algorithms."""
+    return {path.stem: path for path in sorted((overrides_dir() / "algs").glob("*.yaml"))}
+
+
+def shipped_file(path: str) -> Path | None:
+    """A shipped file by the path it has in the repository, ``config_overrides/…``, or None."""
+    parts = Path(path).parts
+    if not parts or parts[0] != "config_overrides":
+        return None
+    file = overrides_dir().joinpath(*parts[1:])
+    return file if file.is_file() else None
+
+
+def read_yaml(path: Path, said: str) -> dict[str, Any]:
+    """A YAML file that holds a block of options.
+
+    Args:
+        path: the file.
+        said: how the user named it, for the message.
+
+    Raises:
+        OptionError: if it is missing, unreadable or something else than a block.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{said}: cannot read {path}: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise OptionError(f"{said}: {path}{where} is not valid YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise OptionError(f"{said}: {path} holds no block of options (key: value)")
+    return content

@@ -1,0 +1,69 @@
+"""Put the plugin's parts into a host's registries."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from epymarl_mast.errors import HostError, exits_cleanly
+from epymarl_mast.hosts import Host, HostModules, running_host
+from epymarl_mast.hosts.attach import keep_results_out_of_git
+from epymarl_mast.launch import prepare
+from epymarl_mast.learners import MastQLearner
+from epymarl_mast.overrides import shipped_algorithms
+from epymarl_mast.runners import recording_runner
+
+_registered: dict[str, HostModules] = {}
+
+
+def register(host: Host, *, show_progress: bool = False) -> HostModules:
+    """Add learners and runners to a host; a second call changes nothing.
+
+    Args:
+        host: the host to add to; it is imported.
+        show_progress: whether the runners show a progress line.
+
+    Raises:
+        HostError: if a name is taken by something else.
+    """
+    if str(host.root) in _registered:
+        return _registered[str(host.root)]
+    modules = host.load()
+    _add(modules.learners, "mast_q_learner", _learner_factory(modules))
+    for name in ("episode", "parallel"):
+        runner = recording_runner(modules.runners[name], modules, show_progress)
+        _add(modules.runners, f"mast_{name}", exits_cleanly(runner))
+    _registered[str(host.root)] = modules
+    return modules
+
+
+@exits_cleanly
+def register_running_host() -> None:
+    """Entry point ``epymarl.plugins``: called by an attached checkout's own ``src/main.py``.
+
+    Checks the command line when it asks for one of our algorithms, and leaves any other alone.
+    """
+    host = running_host()
+    if host is None:
+        return
+    register(host)
+    keep_results_out_of_git(host)
+    asked = [a.partition("=")[2] for a in sys.argv if a.startswith("--config=")]
+    if asked and asked[0] in shipped_algorithms():
+        sys.argv[1:] = prepare(host, sys.argv[1:]).arguments
+
+
+def _add(registry: dict[str, Any], name: str, factory: Any) -> None:
+    if name in registry:
+        raise HostError(f"the host already has something named {name!r}; nothing was overwritten")
+    registry[name] = factory
+
+
+def _learner_factory(modules: HostModules) -> Any:
+    @exits_cleanly
+    def make(mac: Any, scheme: Any, logger: Any, args: Any) -> MastQLearner:
+        learner = MastQLearner(mac, scheme, logger, args, host=modules)
+        learner.load_models = exits_cleanly(learner.load_models)  # type: ignore[method-assign]
+        return learner
+
+    return make

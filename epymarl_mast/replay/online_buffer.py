@@ -1,0 +1,55 @@
+"""The second, small replay buffer: only the newest episodes (MAST §3.2).
+
+An episode batch is a dict of tensors (B, T, ...), one per field, zero after the end of an episode.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Fields = Mapping[str, Tensor]
+
+
+class OnlineBuffer:
+    """First-in-first-out store of the newest episodes.
+
+    Args:
+        capacity: number of episodes it holds; 0 for a buffer that takes nothing.
+        generator: CPU generator to sample with.
+        device: where episodes are kept.
+    """
+
+    def __init__(
+        self, capacity: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> None:
+        self.generator = generator
+        self.device = device
+        self._episodes: deque[dict[str, Tensor]] = deque(maxlen=capacity)
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    def insert(self, batch: Fields) -> None:
+        """Add every episode of ``batch`` (all with the same T); the oldest ones fall out."""
+        stored = {key: field.detach().to(self.device) for key, field in batch.items()}
+        for episode in range(len(next(iter(stored.values())))):
+            self._episodes.append({key: field[episode] for key, field in stored.items()})
+
+    def sample(self, size: int) -> dict[str, Tensor]:
+        """Draw ``size`` different episodes uniformly.
+
+        Returns:
+            ``{field: (size, T, ...)}``.
+
+        Raises:
+            ValueError: if the buffer holds fewer than ``size``.
+        """
+        if size > len(self):
+            raise ValueError(f"cannot draw {size} episodes from {len(self)}")
+        chosen = torch.randperm(len(self), generator=self.generator)[:size].tolist()
+        episodes = [self._episodes[index] for index in chosen]
+        return {key: torch.stack([e[key] for e in episodes]) for key in episodes[0]}

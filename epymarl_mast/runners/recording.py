@@ -1,0 +1,59 @@
+"""The hosts' runners, which also hand every training episode to the second buffer."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from epymarl_mast.errors import OptionError
+from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.options import check_run
+from epymarl_mast.tracking.progress import Progress
+
+
+def recording_runner(base: type[Any], host: HostModules, show_progress: bool) -> type[Any]:
+    """A subclass of a host's runner.
+
+    Args:
+        base: the host's ``EpisodeRunner`` or ``ParallelRunner``.
+        host: the imported host's parts.
+        show_progress: whether to show a progress line.
+    """
+
+    class RecordingRunner(base):  # type: ignore[misc]
+        """Runs episodes as its base does; test episodes are not recorded."""
+
+        def __init__(self, args: Any, logger: Any) -> None:
+            if not args.learner.startswith("mast_"):
+                raise OptionError(
+                    f"runner={args.runner!r} fills the second buffer of a mast learner, but "
+                    f"learner={args.learner!r}: allowed is learner=mast_q_learner"
+                )
+            check_run(vars(args))  # before any environment starts
+            super().__init__(args, logger)
+            training = show_progress and not args.evaluate
+            self._progress = Progress(args.t_max) if training else None
+            self._recent_rewards: deque[float] = deque(maxlen=100)
+
+        def run(self, test_mode: bool = False) -> Any:
+            returned = super().run(test_mode=test_mode)
+            if not test_mode:
+                fields = host.episodes_of(returned).data.transition_data
+                self.mac.online_buffer.insert(fields)
+                self._show(fields["reward"].sum(dim=(1, 2)).tolist())
+            return returned
+
+        def close_env(self) -> None:
+            super().close_env()
+            if self._progress is not None:
+                self._progress.close()
+
+        def _show(self, returns: list[float]) -> None:
+            if self._progress is not None:
+                self._recent_rewards.extend(returns)
+                self._progress.move_to(self.t_env, float(np.mean(self._recent_rewards)))
+
+    RecordingRunner.__name__ = RecordingRunner.__qualname__ = f"Mast{base.__name__}"
+    return RecordingRunner

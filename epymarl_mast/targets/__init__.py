@@ -1,0 +1,19 @@
+"""Target operators and returns. Torch only."""
+
+from epymarl_mast.targets.operators import (
+    maximum,
+    mellowmax,
+    soft_mellowmax,
+    softmax_expectation,
+)
+from epymarl_mast.targets.returns import n_step, one_step, td_lambda
+
+__all__ = [
+    "maximum",
+    "mellowmax",
+    "n_step",
+    "one_step",
+    "soft_mellowmax",
+    "softmax_expectation",
+    "td_lambda",
+]

@@ -1,0 +1,41 @@
+"""What sparse training logs, by name; docs/metrics.md has unit and formula of each."""
+
+from __future__ import annotations
+
+from epymarl_mast.sparse import Topology, health
+from epymarl_mast.sparse.accounting import TrainingCost
+
+
+def sparse_metrics(topology: Topology, cost: TrainingCost) -> dict[str, float]:
+    """Topology, health and cost of the networks as ``{metric: number}``."""
+    masks = topology.masks
+    metrics = {
+        "mast_sparsity_total": 1.0 - cost.size / cost.dense_size,
+        "mast_topology_updates": float(topology.updates),
+        "mast_explored": health.explored(topology.explored),
+        "mast_mask_overlap": health.overlap(masks, topology.initial_masks),
+        "mast_dead_neurons": float(health.dead_neurons(masks)),
+        **cost_metrics(cost),
+    }
+    for network in cost.networks:
+        own = [mask for name, mask in masks.items() if name.startswith(f"{network}.")]
+        metrics[f"mast_sparsity_{network}"] = health.sparsity(own)
+    for agent, density in health.density_per_agent(masks).items():
+        metrics[f"mast_density_agent_{agent}"] = density
+    return metrics
+
+
+def cost_metrics(cost: TrainingCost) -> dict[str, float]:
+    """Size and FLOPs, the same figures as ``mast flops`` prints."""
+    metrics = {
+        "mast_size": float(cost.size),
+        "mast_size_ratio": cost.size_ratio,
+        "mast_flops_train": cost.train_flops,
+        "mast_flops_train_ratio": cost.train_flops_ratio,
+        "mast_flops_test": cost.test_flops,
+        "mast_flops_test_ratio": cost.test_flops_ratio,
+    }
+    for network, own in cost.networks.items():
+        metrics[f"mast_size_{network}"] = float(own.size)
+        metrics[f"mast_flops_{network}"] = own.flops
+    return metrics

@@ -1,0 +1,77 @@
+"""The table a training run ends with, read back from its Sacred record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as Sacred's file observer recorded it.
+
+    Attributes:
+        folder: its directory.
+        record: ``run.json``.
+        metrics: ``metrics.json``.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    metrics: dict[str, Any]
+
+    def last(self, name: str) -> float | None:
+        """Last value of a metric, or None if it was not logged."""
+        values = self.metrics.get(name, {}).get("values")
+        return float(values[-1]) if values else None
+
+
+def finished_run(results: Path, since: float) -> Run | None:
+    """The newest completed run below ``results`` that was written after ``since`` (seconds)."""
+    records = [p for p in results.glob("sacred/**/run.json") if p.stat().st_mtime >= since]
+    if not records:
+        return None
+    newest = max(records, key=lambda path: path.stat().st_mtime)
+    record = _read(newest)
+    if record.get("status") != "COMPLETED":
+        return None
+    return Run(newest.parent, record, _read(newest.with_name("metrics.json")))
+
+
+def print_summary(run: Run, seconds: float) -> None:
+    """Print test return, sparsity, size and FLOPs ratios, wall time and where the results lie."""
+    table = Table(title="Run finished", show_header=False)
+    table.add_column("what")
+    table.add_column("value", overflow="fold")
+    for label, name, style in (
+        ("test return (last evaluation)", "test_return_mean", "{:.3f}"),
+        ("test win rate (last evaluation)", "test_battle_won_mean", "{:.1%}"),
+        ("sparsity", "mast_sparsity_total", "{:.2%}"),
+    ):
+        value = run.last(name)
+        if value is not None:
+            table.add_row(label, style.format(value))
+    for label, name in (
+        ("model size, of dense", "mast_size_ratio"),
+        ("FLOPs of an update, of dense", "mast_flops_train_ratio"),
+        ("FLOPs of a decision, of dense", "mast_flops_test_ratio"),
+    ):
+        ratio = run.last(name)
+        if ratio is not None:
+            table.add_row(label, f"{ratio:.3f} ({1 / ratio:.1f}x fewer)")
+    updates = run.last("mast_topology_updates")
+    if updates is not None:
+        table.add_row("topology updates", f"{updates:.0f}")
+    table.add_row("wall time", f"{seconds:.0f} s")
+    table.add_row("results", str(run.folder))
+    Console().print(table)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return content if isinstance(content, dict) else {}
