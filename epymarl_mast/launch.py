@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from epymarl_mast.errors import OptionError, nearest
+from epymarl_mast.hosts import compat
 from epymarl_mast.hosts.base import Host
 from epymarl_mast.hosts.environments import check_environment
 from epymarl_mast.options import check_run
@@ -93,6 +94,7 @@ class SacredCommand:
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> SacredCommand:
         """Let Sacred's own parser read ``arguments``."""
+        compat.quieten_third_parties()
         from docopt import DocoptExit, docopt
         from sacred import Experiment
         from sacred.arg_parser import get_config_updates
@@ -175,8 +177,8 @@ def _config_path(
     path = _as_file(name) or folder / f"{name}.yaml"
     if not path.is_file():
         raise OptionError(
-            f"{option}={name}: {host.name} has no such configuration{nearest(name, [*also, *own])}; "
-            f"allowed are {', '.join([*also, *own])} or a YAML file"
+            f"{option}={name}: {host.name} has no such configuration"
+            f"{nearest(name, [*also, *own])}; allowed are {', '.join([*also, *own])} or a YAML file"
         )
     return path
 

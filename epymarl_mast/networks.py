@@ -46,7 +46,9 @@ def agent_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
         else {"rnn.weight": (hidden, hidden)}
     )
     one: Shapes = {
-        "fc1.weight": (hidden, inputs), **recurrent, "fc2.weight": (task.n_actions, hidden)
+        "fc1.weight": (hidden, inputs),
+        **recurrent,
+        "fc2.weight": (task.n_actions, hidden),
     }
     kind = config.get("agent", "rnn")
     if kind == "rnn":
@@ -82,7 +84,8 @@ def training_cost(config: Mapping[str, Any], options: MastOptions, task: Task) -
     """Cost of a learner from its configuration, the figures that a run logs."""
     costs = {}
     for network, shapes in (
-        ("agent", agent_shapes(config, task)), ("mixer", mixer_shapes(config, task))
+        ("agent", agent_shapes(config, task)),
+        ("mixer", mixer_shapes(config, task)),
     ):
         if shapes:
             dense = options.topology == "dense"

@@ -114,8 +114,10 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
             f"common_reward=False does not go with mixer={mixer!r}, which learns one joint value: "
             "allowed is common_reward=True (or mixer=null for independent learners)"
         )
-    if options.online_buffer_size > 0 and config.get("runner") not in ("mast_episode",
-                                                                       "mast_parallel"):
+    if options.online_buffer_size > 0 and config.get("runner") not in (
+        "mast_episode",
+        "mast_parallel",
+    ):
         raise OptionError(
             f"runner={config.get('runner')!r} does not fill the second buffer "
             f"(mast.online_buffer_size={options.online_buffer_size}): "
@@ -134,7 +136,29 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    key = f"mast.{problem['loc'][0]}"
+    name = str(problem["loc"][0])
+    key = f"mast.{name}"
     if problem["type"] == "missing":
         return f"{key} is missing: every option of config_overrides/algs/mast_qmix.yaml is needed"
-    return f"{key}={problem['input']!r} is not allowed: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"{key}={problem['input']!r} is not allowed: {_allowed(name)} is"
+
+
+def _allowed(name: str) -> str:
+    """What the schema allows for an option, in words."""
+    schema = MastOptions.model_json_schema()["properties"][name]
+    kinds = schema.get("anyOf", [schema])
+    return " or ".join(_allowed_kind(kind) for kind in kinds)
+
+
+def _allowed_kind(kind: Mapping[str, Any]) -> str:
+    if "enum" in kind:
+        return "one of " + ", ".join(map(repr, kind["enum"]))
+    words = {"number": "a number", "integer": "a whole number"}.get(kind["type"], kind["type"])
+    limits = (
+        ("minimum", ">="),
+        ("exclusiveMinimum", ">"),
+        ("maximum", "<="),
+        ("exclusiveMaximum", "<"),
+    )
+    bounds = [f"{sign} {kind[limit]:g}" for limit, sign in limits if limit in kind]
+    return " ".join([words, " and ".join(bounds)]).strip()

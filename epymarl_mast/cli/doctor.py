@@ -35,7 +35,9 @@ class Finding:
 def doctor() -> None:
     """Look for Python, torch, hosts, environments, StarCraft II and the MongoDB driver."""
     for finding in findings():
-        typer.echo(f"{'ok     ' if finding.ok else 'missing'}  {finding.what:<28}  {finding.detail}")
+        typer.echo(
+            f"{'ok     ' if finding.ok else 'missing'}  {finding.what:<28}  {finding.detail}"
+        )
 
 
 def findings() -> Iterator[Finding]:
@@ -77,15 +79,20 @@ def _hosts() -> Iterator[Finding]:
     if host.name == "epymarl":
         yield Finding("host epymarl", True, f"{host.root} at {host.version}")
     else:
-        clone = "git clone https://github.com/uoe-agents/epymarl && export EPYMARL_HOME=$PWD/epymarl"
+        clone = (
+            "git clone https://github.com/uoe-agents/epymarl && export EPYMARL_HOME=$PWD/epymarl"
+        )
         yield Finding("host epymarl", False, clone)
 
 
 def _starcraft() -> Iterator[Finding]:
     folder = starcraft_folder()
     if not folder.is_dir():
-        yield Finding("StarCraft II", False,
-                      "run EPyMARL's install_sc2.sh, then export SC2PATH=its StarCraftII folder")
+        yield Finding(
+            "StarCraft II",
+            False,
+            "run EPyMARL's install_sc2.sh, then export SC2PATH=its StarCraftII folder",
+        )
         return
     yield Finding("StarCraft II", True, str(folder))
     maps = list((folder / "Maps").rglob("*.SC2Map"))

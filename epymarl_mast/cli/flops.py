@@ -22,8 +22,12 @@ def flops(
     context: typer.Context,
     config: Annotated[str, typer.Option(help="Algorithm, for instance mast_qmix.")],
     n_agents: Size,
-    obs: Annotated[int, typer.Option(min=1, help="Size of one agent's observation, without last "
-                                     "action and agent id.")],
+    obs: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Size of one agent's observation, without last action and agent id."
+        ),
+    ],
     state: Annotated[int, typer.Option(min=1, help="Size of the global state.")],
     n_actions: Size,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -16,8 +16,10 @@ def train(
     context: typer.Context,
     host: Annotated[
         Optional[str],
-        typer.Option(help="Path of an EPyMARL checkout, or 'pymarlzooplus'. Default: "
-                     "$EPYMARL_HOME, the working directory, or the installed pymarlzooplus."),
+        typer.Option(
+            help="Path of an EPyMARL checkout, or 'pymarlzooplus'. Default: "
+            "$EPYMARL_HOME, the working directory, or the installed pymarlzooplus."
+        ),
     ] = None,
 ) -> None:
     """Train: mast train --config=mast_qmix --env-config=gymma with key=value …

@@ -121,7 +121,7 @@ def _write_lines(host: EPyMARL, lines: list[str]) -> None:
     with temporary.open("w", encoding="utf-8", newline="") as file:
         file.writelines(lines)
     shutil.copymode(host.main, temporary)
-    os.replace(temporary, host.main)
+    temporary.replace(host.main)
 
 
 def _stripped(lines: list[str]) -> list[str]:
@@ -130,7 +130,7 @@ def _stripped(lines: list[str]) -> list[str]:
 
 def _is_ours(link: Path, file: Path) -> bool:
     if link.is_symlink():
-        target = Path(os.readlink(link))
+        target = link.readlink()
         return target.name == file.name and target.parent.parent.name == "config_overrides"
     return link.is_file() and link.read_bytes() == file.read_bytes()
 

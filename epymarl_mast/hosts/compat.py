@@ -62,10 +62,13 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[None]:
 
     initialize = FileStorageObserver.initialize
 
-    def redirected(self: Any, basedir: Any, resource_dir: Any, source_dir: Any, *rest: Any,
-                   **named: Any) -> None:
-        moved = [_moved(Path(path), host_results, results)
-                 for path in (basedir, resource_dir, source_dir)]
+    def redirected(
+        self: Any, basedir: Any, resource_dir: Any, source_dir: Any, *rest: Any, **named: Any
+    ) -> None:
+        moved = [
+            _moved(Path(path), host_results, results)
+            for path in (basedir, resource_dir, source_dir)
+        ]
         initialize(self, *moved, *rest, **named)
 
     with mock.patch.object(FileStorageObserver, "initialize", redirected):
@@ -98,7 +101,7 @@ def finish_without_plot_errors(main: Any) -> Iterator[None]:
     """
     my_main = main.my_main
     run_module = sys.modules["pymarlzooplus.run"]
-    plot = run_module.plot_single_experiment_results  # type: ignore[attr-defined]
+    plot = run_module.plot_single_experiment_results
 
     def quiet_plot(*args: Any, **named: Any) -> None:
         try:
@@ -110,12 +113,10 @@ def finish_without_plot_errors(main: Any) -> Iterator[None]:
 
     def main_without_waiting(_run: Any, _config: Any, _log: Any) -> None:
         clock = types.SimpleNamespace(
-            time=run_module.time.time,  # type: ignore[attr-defined]
+            time=run_module.time.time,
             sleep=lambda seconds: _run._emit_heartbeat(),
         )
-        with mock.patch.multiple(
-            run_module, time=clock, plot_single_experiment_results=quiet_plot
-        ):
+        with mock.patch.multiple(run_module, time=clock, plot_single_experiment_results=quiet_plot):
             my_main(_run, _config, _log)
 
     with mock.patch.object(main, "my_main", main_without_waiting):

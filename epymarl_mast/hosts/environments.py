@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from epymarl_mast.errors import OptionError
+from epymarl_mast.hosts import smaclite_maps
 from epymarl_mast.hosts.base import Host
 
 
@@ -40,8 +41,8 @@ PACKAGES: dict[str, Package] = {
     "vmas": Package("vmas", "pip install 'vmas[gymnasium]==1.5.2'", "VMAS"),
     "smaclite": Package(
         "smaclite.env",
-        f"pip install rtree pygame scikit-learn && {_GITHUB.replace('install', 'install --no-deps')}"
-        "uoe-agents/smaclite.git",
+        "pip install rtree pygame scikit-learn && pip install --no-deps "
+        "git+https://github.com/uoe-agents/smaclite.git",
         "SMAClite",
     ),
     "sc2": Package("smac.env", f"{_GITHUB}oxwhirl/smac.git", "SMAC (StarCraft II)"),
@@ -78,10 +79,15 @@ def check_environment(host: Host, config: Mapping[str, Any]) -> None:
         _need(PACKAGES[name], f"--env-config={name}")
         if not arguments.get("map_name"):
             raise OptionError(f"env_args.map_name is needed by env={name!r}, for instance 3m")
+    if name == "smaclite" and arguments["map_name"] not in smaclite_maps.names():
+        raise OptionError(
+            f"env_args.map_name={arguments['map_name']}: SMAClite has no such map; allowed are "
+            f"{', '.join(smaclite_maps.names())}"
+        )
     if name in ("sc2", "sc2v2") and not starcraft_folder().is_dir():
         raise OptionError(
-            f"--env-config={name}: StarCraft II is not in {starcraft_folder()}; install it (EPyMARL "
-            "has install_sc2.sh) and point SC2PATH at it"
+            f"--env-config={name}: StarCraft II is not in {starcraft_folder()}; install it "
+            "(EPyMARL has install_sc2.sh) and point SC2PATH at it"
         )
     if name == "gymma":
         key = arguments.get("key")

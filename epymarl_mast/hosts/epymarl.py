@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from epymarl_mast.errors import HostError
-from epymarl_mast.hosts import compat
+from epymarl_mast.hosts import compat, smaclite_maps
 from epymarl_mast.hosts.base import Host, HostModules
+from epymarl_mast.hosts.environments import PACKAGES, installed
 
 
 class EPyMARL(Host):
@@ -49,6 +50,8 @@ class EPyMARL(Host):
             sys.path.insert(0, source)
         compat.quieten_third_parties()
         compat.stub_missing_smaclite()
+        if installed(PACKAGES["smaclite"]):
+            smaclite_maps.register()
         learners = importlib.import_module("learners")
         if Path(learners.__file__ or "").resolve().parent.parent != Path(source).resolve():
             raise HostError(f"another module named 'learners' hides that of the checkout {source}")

@@ -74,6 +74,4 @@ def with_newest_episodes(batch: Any, buffer: OnlineBuffer, size: int) -> Any:
     fields = join_episodes(batch.data.transition_data, newest)
     episodes, steps = fields["filled"].shape[:2]
     data = SimpleNamespace(transition_data=fields, episode_data=batch.data.episode_data)
-    return type(batch)(
-        batch.scheme, batch.groups, episodes, steps, data=data, device=batch.device
-    )
+    return type(batch)(batch.scheme, batch.groups, episodes, steps, data=data, device=batch.device)

@@ -21,7 +21,7 @@ def save_atomically(value: Any, path: Path) -> None:
         torch.save(value, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:

@@ -141,10 +141,12 @@ class MastQLearner:
             return targets.mellowmax(next_q, available, options.omega)
         if options.operator == "softmax":
             return targets.softmax_expectation(next_q, available, options.alpha)
-        if self.args.double_q:
-            greedy = online_q.masked_fill(available == 0, _UNAVAILABLE).argmax(dim=3, keepdim=True)
-            return torch.gather(next_q, 3, greedy).squeeze(3)
-        return targets.maximum(next_q, available)
+        # Exactly as the hosts do, padded steps included.
+        next_q = next_q.masked_fill(available == 0, _UNAVAILABLE)
+        if not self.args.double_q:
+            return next_q.amax(dim=3)
+        greedy = online_q.masked_fill(available == 0, _UNAVAILABLE).argmax(dim=3, keepdim=True)
+        return torch.gather(next_q, 3, greedy).squeeze(3)
 
     def _targets_of(self, kind: str, data: Transitions, next_values: Tensor) -> Tensor:
         """Regression targets (B, T, C)."""
@@ -154,7 +156,11 @@ class MastQLearner:
             rewards = (rewards - self.rew_ms.mean) / torch.sqrt(self.rew_ms.var)
         if self.args.standardise_returns:
             next_values = next_values * torch.sqrt(self.ret_ms.var) + self.ret_ms.mean
-        step = (rewards, data.terminated, data.mask, next_values, self.args.gamma)
+        # The hosts' own targets cover padded steps too, and their running statistics of returns see
+        # those; no loss does. Ours leave padding out.
+        as_host = kind == "one_step" and self.options.operator == "max"
+        mask = torch.ones_like(data.mask) if as_host else data.mask
+        step = (rewards, data.terminated, mask, next_values, self.args.gamma)
         if kind == "td_lambda":
             target = targets.td_lambda(*step, self.options.td_lambda)
         elif kind == "n_step":
@@ -162,7 +168,7 @@ class MastQLearner:
         else:
             target = targets.one_step(*step)
         if self.args.standardise_returns:
-            self.ret_ms.update(target)
+            self.ret_ms.update(target[mask.squeeze(2) > 0])
             target = (target - self.ret_ms.mean) / torch.sqrt(self.ret_ms.var)
         return target
 
@@ -203,7 +209,8 @@ class MastQLearner:
 
     def _mean_per_agent(self, values: Tensor, mask: Tensor) -> float:
         """Mean over real steps, divided by N as the hosts do, for a joint value too."""
-        return ((values * mask).sum() / (mask.sum() * self.args.n_agents)).item()
+        total = (values.detach() * mask).sum().item()
+        return float(total / (mask.sum().item() * self.args.n_agents))
 
     def _log(self, scalars: dict[str, float], t_env: int) -> None:
         for key, value in scalars.items():

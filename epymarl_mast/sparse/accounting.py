@@ -80,8 +80,9 @@ def network_cost(shapes: Mapping[str, Sequence[int]], layers: Sequence[Layer]) -
 
     Source: MAST App. B.4.
     """
-    kept_share = {member: layer.kept / prod(layer.shape) for layer in layers for member in
-                  layer.members}
+    kept_share = {
+        member: layer.kept / prod(layer.shape) for layer in layers for member in layer.members
+    }
     size = dense_size = flops = dense_flops = 0.0
     for parts in _cells(shapes).values():
         inputs = sum(prod(shapes[name][1:]) for name in parts)

@@ -64,13 +64,13 @@ def td_lambda(
     """
     if not 0.0 <= lam <= 1.0:
         raise ValueError(f"lam={lam} is out of range: 0 <= lam <= 1")
-    shape = torch.broadcast_shapes(rewards.shape, mask.shape, next_values.shape)
-    rewards, terminated, mask = (x.expand(shape) for x in (rewards, terminated, mask))
-    next_values = next_values.expand(shape)
+    rewards, terminated, mask, next_values = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+        rewards, terminated, mask, next_values
+    )
     goes_on = _goes_on(mask)
     targets = torch.zeros_like(next_values)
     following = torch.zeros_like(next_values[:, 0])  # y_{t+1}
-    for t in reversed(range(shape[1])):
+    for t in reversed(range(mask.shape[1])):
         value = next_values[:, t]
         following = torch.where(goes_on[:, t], following, value)
         mixed = (1 - lam) * value + lam * following

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,7 +22,9 @@ class Progress:
     def __init__(self, t_max: int) -> None:
         on_terminal = sys.stderr.isatty()
         self._end = "" if on_terminal else "\n"
-        self._bar = tqdm(
+        tqdm.monitor_interval = 0  # its thread would outlive the run
+        self._t_max = t_max
+        self._bar: tqdm[Any] = tqdm(
             total=t_max,
             desc="training",
             unit=" env steps",
@@ -35,7 +38,7 @@ class Progress:
         """Show ``t_env`` and, where there is one, the mean return of recent training episodes."""
         if mean_return is not None:
             self._bar.set_postfix_str(f"train return {mean_return:.3f}", refresh=False)
-        if self._bar.update(min(t_env, self._bar.total) - self._bar.n):
+        if self._bar.update(min(t_env, self._t_max) - self._bar.n):
             print(end=self._end, file=sys.stderr, flush=True)
 
     def close(self) -> None:
