@@ -57,14 +57,10 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
     config = read_yaml(host.config_dir / "default.yaml", "the host's default.yaml")
     merge(config, read_yaml(environment_file, f"--env-config={environment}"))
     merge(config, read_yaml(algorithm_file, f"--config={algorithm}"))
+    if host.name == "pymarlzooplus":
+        config.setdefault("env_args", {}).setdefault("seed", None)  # the host adds it when asked
     command = SacredCommand.parse(rest)
-    known = copy.deepcopy(config)
-    for file in command.files:
-        overrides = read_yaml(_override_path(file), file)
-        command.check_known(overrides, known)
-        merge(config, overrides)
-    command.check_known(command.updates, known)
-    merge(config, command.updates)
+    command.apply_to(config)
 
     if str(config.get("learner")).startswith("mast_"):
         check_run(config)
@@ -111,17 +107,23 @@ class SacredCommand:
         updates, files = get_config_updates(parsed["UPDATE"])
         return cls(updates, files, bool(parsed.get("--force")))
 
-    def check_known(self, updates: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-        """Refuse keys that no configuration file has, as Sacred would, but by name."""
-        if self.force:
-            return
-        for path in _paths(updates):
-            self._check_path(path, known)
+    def apply_to(self, config: dict[str, Any]) -> None:
+        """Lay files, then ``key=value``, over ``config``, as Sacred does.
+
+        Raises:
+            OptionError: for a file that cannot be read, or a key that ``config`` does not have.
+        """
+        known = copy.deepcopy(config)
+        overrides = [read_yaml(_override_path(file), file) for file in self.files]
+        for updates in (*overrides, self.updates):
+            for path in [] if self.force else _paths(updates):
+                self._check_path(path, known)
+            merge(config, updates)
 
     @staticmethod
     def _check_path(path: tuple[str, ...], known: Mapping[str, Any]) -> None:
-        if path in (("seed",), ("env_args", "seed")):
-            return  # Sacred adds the first; PyMARLzoo+ the second
+        if path == ("seed",):
+            return  # Sacred's own
         here: Any = known
         for depth, key in enumerate(path):
             if not isinstance(here, Mapping) or (not here and depth):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -98,39 +99,81 @@ SMALL_RUN = (
 LBF = ("env_args.key=lbforaging:Foraging-8x8-2p-3f-v3", "env_args.time_limit=25")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_run():
     """Options of a run on level-based foraging that takes seconds."""
     return (*LBF, *SMALL_RUN)
 
 
-@pytest.fixture
-def mast(tmp_path):
-    """Run ``mast …`` in an empty working directory; returns code, out and err."""
+@pytest.fixture(scope="session")
+def run_program():
+    """Run a program in a folder, without the settings of the machine it runs on."""
 
-    def run(*arguments, code: int | None = 0, cwd: Path = tmp_path, **environment):
-        return run_program(
-            [sys.executable, "-m", "epymarl_mast"], arguments, code, cwd, environment
+    def run(program, arguments, folder, code: int | None = 0, **environment):
+        left_out = ("EPYMARL_HOME", "SC2PATH", "COLUMNS")
+        settings = {
+            **{key: value for key, value in os.environ.items() if key not in left_out},
+            "OMP_NUM_THREADS": "1",
+            "MAST_HOST_PLOTS": "0",
+            **environment,
+        }
+        done = subprocess.run(
+            [*map(str, program), *map(str, arguments)],
+            cwd=folder,
+            env=settings,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
+        if code is not None:
+            assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr)
 
     return run
 
 
-def run_program(program, arguments, code, cwd, environment):
-    settings = {
-        **{k: v for k, v in os.environ.items() if k not in ("EPYMARL_HOME", "SC2PATH")},
-        "OMP_NUM_THREADS": "1",
-        "MAST_HOST_PLOTS": "0",
-        **environment,
-    }
-    done = subprocess.run(
-        [*map(str, program), *map(str, arguments)],
-        cwd=cwd,
-        env=settings,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    if code is not None:
-        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr)
+@pytest.fixture(scope="session")
+def mast(run_program):
+    """Run ``mast …`` in a folder; returns code, out and err."""
+
+    def run(folder, *arguments, code: int | None = 0, **environment):
+        folder.mkdir(exist_ok=True)
+        program = [sys.executable, "-m", "epymarl_mast"]
+        return run_program(program, arguments, folder, code, **environment)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mast_train(mast, host, small_run):
+    """``mast train`` of an algorithm for a few hundred steps on level-based foraging."""
+    where = host.root if host.name == "epymarl" else host.name
+
+    def run(folder, algorithm, *options, code=0):
+        return mast(
+            folder, "train", "--host", where, f"--config={algorithm}", "--env-config=gymma",
+            "with", *small_run, *options, code=code,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def records():
+    """``(directory, config, {metric: values})`` of every Sacred run below a folder, in order."""
+
+    def read(path):
+        return json.loads(path.read_text())
+
+    def find(folder):
+        runs = sorted(folder.glob("**/sacred/*/*/[0-9]*/run.json"))
+        return [
+            (
+                run.parent,
+                read(run.with_name("config.json")),
+                {k: v["values"] for k, v in read(run.with_name("metrics.json")).items()},
+            )
+            for run in runs
+        ]
+
+    return find

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,9 +69,8 @@ def _hosts() -> Iterator[Finding]:
         if embedded
         else Finding("host pymarlzooplus", False, "pip install --no-deps pymarlzooplus==1.1.0")
     )
-    home = os.environ.get("EPYMARL_HOME")
     try:
-        host = find_host(home)
+        host = find_host()
     except HostError as error:
         yield Finding("host epymarl", False, str(error))
         return

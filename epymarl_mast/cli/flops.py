@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from epymarl_mast.launch import SacredCommand, algorithm_path, merge
+from epymarl_mast.launch import SacredCommand, algorithm_path
 from epymarl_mast.networks import Task, training_cost
 from epymarl_mast.options import check_run
 from epymarl_mast.overrides import read_yaml
@@ -37,9 +37,7 @@ def flops(
     Options of the run follow as for mast train: with mast.sparsity=0.95 hidden_dim=128
     """
     settings = read_yaml(algorithm_path(None, config), f"--config={config}")
-    command = SacredCommand.parse(context.args)
-    command.check_known(command.updates, settings)
-    merge(settings, command.updates)
+    SacredCommand.parse(context.args).apply_to(settings)
     options = check_run(settings)
     cost = training_cost(settings, options, Task(n_agents, obs, state, n_actions))
     if as_json:

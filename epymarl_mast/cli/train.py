@@ -33,9 +33,7 @@ def train(
     invocation = prepare(found, context.args)
     register(found, show_progress=True)
     started = time.time()
-    try:
-        found.run(invocation.arguments, invocation.results)
-    finally:
-        run = finished_run(invocation.results, started)
+    folder = found.run(invocation.arguments, invocation.results)
+    run = finished_run(folder) if folder is not None else None
     if run is not None:
         print_summary(run, seconds=time.time() - started)

@@ -60,8 +60,11 @@ class Host(ABC):
         """Import the host, with its known defects mended (:mod:`epymarl_mast.hosts.compat`)."""
 
     @abstractmethod
-    def run(self, arguments: Sequence[str], results: Path) -> None:
+    def run(self, arguments: Sequence[str], results: Path) -> Path | None:
         """Run the host's own main with ``arguments``; its results land in ``results``.
+
+        Returns:
+            The run's Sacred directory; None if there is none (a command such as print_config).
 
         Raises:
             SystemExit: as the host does, with code 1 for a failed run.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import sys
 import types
 import warnings
@@ -51,8 +52,21 @@ def index_with_tuples(episode_batch: type[Any]) -> None:
     episode_batch._parse_slices = parse_slices
 
 
+class SacredRecords:
+    """The file observers that were made while results were redirected."""
+
+    def __init__(self) -> None:
+        self.observers: list[Any] = []
+
+    @property
+    def folder(self) -> Path | None:
+        """Directory of the last run that was recorded."""
+        folders = [observer.dir for observer in self.observers if observer.dir]
+        return Path(folders[-1]) if folders else None
+
+
 @contextmanager
-def sacred_results_in(host_results: Path, results: Path) -> Iterator[None]:
+def sacred_results_in(host_results: Path, results: Path) -> Iterator[SacredRecords]:
     """Both hosts fix where Sacred's files go: into the checkout, or beside the outermost script.
 
     For a console script the latter is the virtual environment's ``bin``. Whatever would land
@@ -61,6 +75,7 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[None]:
     from sacred.observers import FileStorageObserver
 
     initialize = FileStorageObserver.initialize
+    records = SacredRecords()
 
     def redirected(
         self: Any, basedir: Any, resource_dir: Any, source_dir: Any, *rest: Any, **named: Any
@@ -70,9 +85,10 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[None]:
             for path in (basedir, resource_dir, source_dir)
         ]
         initialize(self, *moved, *rest, **named)
+        records.observers.append(self)
 
     with mock.patch.object(FileStorageObserver, "initialize", redirected):
-        yield
+        yield records
 
 
 def _moved(path: Path, old: Path, new: Path) -> Path:
@@ -98,12 +114,15 @@ def finish_without_plot_errors(main: Any) -> Iterator[None]:
     It waits for Sacred's heartbeat to write ``info.json``: the heartbeat is asked for instead. Its
     plots expect ``<key>_T`` beside every entry and at least one logged return: with ``-m`` or in a
     short run that raises KeyError or AssertionError, and the run would be recorded as failed.
+    They take seconds for each metric; ``MAST_HOST_PLOTS=0`` leaves them out.
     """
     my_main = main.my_main
     run_module = sys.modules["pymarlzooplus.run"]
     plot = run_module.plot_single_experiment_results
 
     def quiet_plot(*args: Any, **named: Any) -> None:
+        if os.environ.get("MAST_HOST_PLOTS") == "0":
+            return
         try:
             plot(*args, **named)
         except (KeyError, AssertionError, ValueError) as error:

@@ -69,12 +69,13 @@ class EPyMARL(Host):
             episodes_of=lambda returned: returned,
         )
 
-    def run(self, arguments: Sequence[str], results: Path) -> None:
+    def run(self, arguments: Sequence[str], results: Path) -> Path | None:
         self.load()
         logging = importlib.import_module("utils.logging")
         with (
-            compat.sacred_results_in(self.root / "results", results),
+            compat.sacred_results_in(self.root / "results", results) as records,
             compat.tensorboard_in(logging.Logger, results),
             compat.arguments([str(self.main), *arguments]),
         ):
             runpy.run_path(str(self.main), run_name="__main__")
+        return records.folder

@@ -52,7 +52,7 @@ class PyMARLzooPlus(Host):
             episodes_of=lambda returned: returned[0],
         )
 
-    def run(self, arguments: Sequence[str], results: Path) -> None:
+    def run(self, arguments: Sequence[str], results: Path) -> Path | None:
         self.load()
         # The package's __init__ binds a function to the name of the module.
         main = sys.modules["pymarlzooplus.main"]
@@ -60,10 +60,11 @@ class PyMARLzooPlus(Host):
         host_results = Path(main.get_caller_path()) / "results"
         program = str(self.root / "main.py")
         with (
-            compat.sacred_results_in(host_results, results),
+            compat.sacred_results_in(host_results, results) as records,
             compat.tensorboard_in(logging.Logger, results),
             compat.finish_without_plot_errors(main),
             compat.repositories_without_commits(),
             compat.arguments([program, *arguments]),
         ):
             main.pymarlzooplus([program, *arguments])
+        return records.folder

@@ -37,9 +37,13 @@ class Transitions:
 
     @classmethod
     def from_batch(cls, batch: Any) -> Transitions:
-        """Read a host's ``EpisodeBatch`` as its own learner does."""
+        """Read a host's ``EpisodeBatch`` as its own learner does.
+
+        A transition also needs its next state. The hosts leave that out, which counts one step too
+        many for an episode that its time limit cut before the end of the batch.
+        """
         terminated = batch["terminated"][:, :-1].float()
-        mask = batch["filled"][:, :-1].float()
+        mask = (batch["filled"][:, :-1] * batch["filled"][:, 1:]).float()
         mask[:, 1:] = mask[:, 1:] * (1 - terminated[:, :-1])
         return cls(
             rewards=batch["reward"][:, :-1],

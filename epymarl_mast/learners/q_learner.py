@@ -10,6 +10,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +35,8 @@ class MastQLearner:
     """Value-decomposition learner whose networks are sparse throughout.
 
     Registered as ``mast_q_learner``; it has the interface of the hosts' own learners. With every
-    part switched off its updates equal those of the host's ``QLearner``.
+    part switched off its updates equal those of the host's ``QLearner`` (docs/method.md names the
+    one kind of batch, which the hosts' runners never make, where they do not).
 
     Args:
         mac: the host's multi-agent controller.
@@ -59,13 +61,14 @@ class MastQLearner:
         self.params = [p for network in self._online().values() for p in network.parameters()]
         self.optimiser = self._make_optimiser()
 
-        generator = torch.Generator().manual_seed(args.seed)
+        topology_seed, replay_seed = np.random.SeedSequence(args.seed).generate_state(2).tolist()
+        generator = torch.Generator().manual_seed(topology_seed)
         self.networks = SparseNetworks(
             self._online(), self._targets(), self.options, args.t_max, generator
         )
         self.online_buffer = OnlineBuffer(
             self.options.online_buffer_size,
-            torch.Generator().manual_seed(args.seed),
+            torch.Generator().manual_seed(replay_seed),
             device="cpu" if args.buffer_cpu_only else args.device,
         )
         mac.online_buffer = self.online_buffer  # filled by the mast_* runners

@@ -31,16 +31,12 @@ class Run:
         return float(values[-1]) if values else None
 
 
-def finished_run(results: Path, since: float) -> Run | None:
-    """The newest completed run below ``results`` that was written after ``since`` (seconds)."""
-    records = [p for p in results.glob("sacred/**/run.json") if p.stat().st_mtime >= since]
-    if not records:
-        return None
-    newest = max(records, key=lambda path: path.stat().st_mtime)
-    record = _read(newest)
+def finished_run(folder: Path) -> Run | None:
+    """The run recorded in ``folder``, or None if it did not complete."""
+    record = _read(folder / "run.json")
     if record.get("status") != "COMPLETED":
         return None
-    return Run(newest.parent, record, _read(newest.with_name("metrics.json")))
+    return Run(folder, record, _read(folder / "metrics.json"))
 
 
 def print_summary(run: Run, seconds: float) -> None:
@@ -68,8 +64,13 @@ def print_summary(run: Run, seconds: float) -> None:
     if updates is not None:
         table.add_row("topology updates", f"{updates:.0f}")
     table.add_row("wall time", f"{seconds:.0f} s")
-    table.add_row("results", str(run.folder))
+    table.add_row("results", _from_here(run.folder))
     Console().print(table)
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _read(path: Path) -> dict[str, Any]:

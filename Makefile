@@ -1,0 +1,49 @@
+# The repository's own commands. `make train` and `make test` need Python 3.11 and PyPI, no more.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SMACLITE_HOME ?= $(HOME)/smaclite
+WORKERS ?= $(shell nproc)
+export OMP_NUM_THREADS := 1
+
+.PHONY: setup train test test-all check clean
+
+setup: $(READY)
+
+# torch first and pinned: an unpinned one brings gigabytes of CUDA. pymarlzooplus without its own
+# requirements, which cannot be installed; extra "host" has what it needs. SMAClite is not on PyPI.
+$(READY): pyproject.toml Makefile
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q torch==2.13.0
+	$(BIN)/python -m pip install -q --no-deps pymarlzooplus==1.1.0
+	$(BIN)/python -m pip install -q -e ".[host,dev]"
+	if [ -d "$(SMACLITE_HOME)" ]; then \
+	    $(BIN)/python -m pip install -q rtree pygame && \
+	    $(BIN)/python -m pip install -q --no-deps "$(SMACLITE_HOME)"; fi
+	touch $@
+
+train: $(READY)
+	EPYMARL_HOME= MAST_HOST_PLOTS=0 $(BIN)/mast train --host pymarlzooplus \
+	    --config=mast_qmix --env-config=gymma with \
+	    env_args.key=lbforaging:Foraging-8x8-2p-3f-v3 env_args.time_limit=50 \
+	    t_max=20000 test_interval=5000 test_nepisode=20 log_interval=5000 \
+	    runner_log_interval=1000 learner_log_interval=1000 \
+	    mast.topology_interval=20 seed=1
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Everything. Coverage counts the core, which knows no host, and must reach 90 %.
+test: check
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
+	    --cov=epymarl_mast.sparse --cov=epymarl_mast.targets --cov=epymarl_mast.replay \
+	    --cov=epymarl_mast.options --cov=epymarl_mast.networks --cov=epymarl_mast.overrides \
+	    --cov=epymarl_mast.errors --cov-report=term --cov-fail-under=90
+
+test-all: test
+
+clean:
+	rm -rf $(VENV) build dist results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,82 @@
+"""``mast flops`` and ``mast doctor``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from epymarl_mast.cli.app import app
+from epymarl_mast.hosts import PyMARLzooPlus
+
+DIMS = ("--n-agents", "8", "--obs", "128", "--state", "216", "--n-actions", "14")
+
+
+@pytest.fixture
+def invoke():
+    def run(*arguments):
+        result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def test_flops_of_3s5z(invoke):
+    record = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json"))
+    agent = 150 * 64 + 2 * 192 * 64 + 64 * 14
+    mixer = 2 * 216 * 64 + 64 * 256 + 64 * 32 + 2 * 216 * 32 + 32
+    assert record["dense_size"] == 2 * (agent + mixer)
+    assert record["size_ratio"] == pytest.approx(0.1, abs=2e-4)
+    agent_flops = (2 * 150 - 1) * 64 + 3 * 64 * (2 * 128 - 1) + (2 * 64 - 1) * 14
+    mixer_flops = (
+        2 * (2 * 216 - 1) * 64 + (2 * 64 - 1) * (256 + 32) + 2 * (2 * 216 - 1) * 32 + (2 * 32 - 1)
+    )
+    assert record["dense_flops_test"] == agent_flops
+    assert record["dense_flops_train"] == 4 * 32 * (agent_flops + mixer_flops)
+    assert record["flops_train_ratio"] == pytest.approx(0.1, abs=2e-3)
+
+
+def test_flops_takes_options_of_the_run(invoke):
+    half = json.loads(invoke("flops", "--config=mast_qmix_ns", *DIMS, "--json", "with",
+                             "mast.sparsity=0.5", "use_rnn=False"))  # fmt: skip
+    assert half["networks"]["agent"]["dense_size"] == 8 * ((128 + 14) * 64 + 64 * 64 + 64 * 14)
+    assert half["size_ratio"] == pytest.approx(0.5, abs=1e-4)
+    dense = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json", "with",
+                              "config_overrides/ablations/no_sparsity.yaml"))  # fmt: skip
+    assert dense["size_ratio"] == dense["flops_train_ratio"] == dense["flops_test_ratio"] == 1.0
+
+
+def test_flops_table_names_every_part(invoke):
+    table = invoke("flops", "--config=mast_vdn", *DIMS)
+    for part in ("agent: weights", "total weights", "training", "inference"):
+        assert part in table
+    assert "mixer" not in table
+
+
+def test_doctor_names_what_is_there_and_mends_what_is_not(invoke, monkeypatch, tmp_path):
+    monkeypatch.delenv("EPYMARL_HOME", raising=False)
+    monkeypatch.setenv("SC2PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    lines = {line[9:37].strip(): line for line in invoke("doctor").splitlines()}
+    assert lines["host pymarlzooplus"].startswith("ok")
+    assert PyMARLzooPlus.installed().version in lines["host pymarlzooplus"]
+    assert "git clone" in lines["host epymarl"]
+    assert lines["StarCraft II"].startswith("ok")
+    assert "SMAC_Maps" in lines["StarCraft II maps"]
+    maps = tmp_path / "Maps" / "SMAC_Maps"
+    maps.mkdir(parents=True)
+    (maps / "3m.SC2Map").touch()
+    assert "1 below" in invoke("doctor")
+    for line in lines.values():
+        assert line.startswith(("ok ", "missing ")), line
+
+
+def test_doctor_names_a_broken_epymarl_home(invoke, monkeypatch, tmp_path):
+    monkeypatch.setenv("EPYMARL_HOME", str(tmp_path))
+    assert f"EPYMARL_HOME={tmp_path} is not an EPyMARL checkout" in invoke("doctor")
+
+
+def test_version(invoke):
+    assert invoke("--version").startswith("epymarl-mast ")

@@ -1,0 +1,129 @@
+"""Wrong input: one clear line and exit code 2, before any environment starts."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from epymarl_mast.cli import main
+from epymarl_mast.hosts import PyMARLzooPlus
+
+KEY = "env_args.key=lbforaging:Foraging-8x8-2p-3f-v3"
+
+
+@pytest.fixture
+def refuse(monkeypatch, capsys, tmp_path):
+    """Run ``mast …`` here; it must refuse. Returns the one line it says."""
+    monkeypatch.delenv("EPYMARL_HOME", raising=False)
+    monkeypatch.delenv("SC2PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mast", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        said = capsys.readouterr()
+        assert stopped.value.code == 2, said
+        assert said.err.startswith("mast: error: "), said.err
+        assert said.err.count("\n") == 1
+        assert said.out == ""
+        assert list(tmp_path.glob("results")) == []
+        return said.err
+
+    return run
+
+
+@pytest.fixture
+def refuse_options(refuse):
+    """The same for ``mast train`` on the embedded host with options after ``with``."""
+
+    def run(*options):
+        return refuse("train", "--config=mast_qmix", "--env-config=gymma", "with", KEY, *options)
+
+    return run
+
+
+OPTIONS = {
+    "mast.sparsty=0.9": ("mast.sparsty", "'mast.sparsity'"),
+    "sparsity=0.9": ("sparsity", "'mast.sparsity'"),
+    "hiden_dim=32": ("hiden_dim", "'hidden_dim'"),
+    "mast.sparsity=1.0": ("mast.sparsity=1.0", ">= 0 and < 1"),
+    "mast.sparsity=-0.1": ("mast.sparsity=-0.1", ">= 0 and < 1"),
+    "mast.sparsity=high": ("mast.sparsity='high'", "a number"),
+    "mast.agent_sparsity=2": ("mast.agent_sparsity=2", "< 1", "null"),
+    "mast.topology_interval=2.5": ("mast.topology_interval=2.5", "a whole number >= 1"),
+    "mast.topology=random": ("mast.topology='random'", "'rigl', 'set', 'static', 'dense'"),
+    "mast.td_lambda=1.5": ("mast.td_lambda=1.5", ">= 0 and <= 1"),
+    "mast.omega=0": ("mast.omega=0", "> 0"),
+    "mast=0.3": ("mast=0.3", "not a block"),
+    "mast.online_batch_size=101": ("mast.online_batch_size=101", "mast.online_buffer_size=100"),
+    "mixer=qatten": ("mixer='qatten'", "'qmix', 'vdn' and null"),
+    "runner=parallel": ("runner='parallel'", "'mast_parallel'"),
+    "prioritized_buffer=True": ("prioritized_buffer=True", "allowed is False"),
+    "env_args.time_limit=500": ("env_args.time_limit=500", "at most 50"),
+    "env_args.maps=1": ("env_args.maps",),
+    "no_such_file.yaml": ("no_such_file.yaml", "neither key=value nor a file"),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options(refuse_options, option):
+    said = refuse_options(option)
+    for part in OPTIONS[option]:
+        assert part in said
+
+
+def test_common_reward_with_a_mixer(refuse, checkout):
+    said = refuse("train", "--host", checkout.root, "--config=mast_qmix", "--env-config=gymma",
+                  "with", KEY, "common_reward=False")  # fmt: skip
+    assert "common_reward=False" in said
+    assert "mixer='qmix'" in said
+
+
+@pytest.mark.parametrize("content", ["mast: [1, 2\n", "- a\n- b\n", "\xff\xfe"])
+def test_unreadable_yaml(refuse_options, tmp_path, content):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content.encode("latin-1"))
+    assert "mine.yaml" in refuse_options(file)
+
+
+def test_unknown_key_in_a_file(refuse_options, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("mast:\n  tedious: 1\n")
+    assert "mast.tedious" in refuse_options("mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--config=mast_qmx", "--env-config=gymma"], ["mast_qmx", "'mast_qmix'"]),
+        (["--config=mast_qmix"], ["--env-config=NAME is needed", "gymma"]),
+        (["--env-config=gymma"], ["--config=NAME is needed", "mast_qmix"]),
+        (["--config=mast_qmix", "--env-config=sc2"], ["--env-config=sc2", "gymma"]),
+        (["--config=mast_qmix", "--env-config=gymma"], ["env_args.key is needed"]),
+        (["--host=/nowhere", "--config=mast_qmix", "--env-config=gymma"], ["/nowhere"]),
+    ],
+    ids=lambda value: " ".join(value)[:40],
+)
+def test_command_line(refuse, arguments, parts):
+    said = refuse("train", *arguments)
+    for part in parts:
+        assert part in said
+
+
+def test_missing_package_of_an_environment(refuse, monkeypatch):
+    monkeypatch.setattr("epymarl_mast.hosts.environments.installed", lambda package: False)
+    said = refuse("train", "--config=mast_qmix", "--env-config=gymma", "with", KEY)
+    assert "pip install 'lbforaging" in said
+
+
+def test_no_host(refuse, monkeypatch):
+    monkeypatch.setattr(PyMARLzooPlus, "installed", classmethod(lambda cls: None))
+    said = refuse("train", "--config=mast_qmix", "--env-config=gymma")
+    assert "no host found" in said
+    assert "pymarlzooplus" in said
+
+
+def test_attach_to_no_checkout(refuse, tmp_path):
+    assert "is not an EPyMARL checkout" in refuse("attach", tmp_path)

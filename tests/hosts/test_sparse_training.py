@@ -1,0 +1,221 @@
+"""What holds at every update of a sparse learner, with the host's own networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from epymarl_mast.errors import CheckpointError, OptionError
+from epymarl_mast.networks import Task, agent_shapes, mixer_shapes, training_cost
+from epymarl_mast.sparse.optimizer_state import per_weight_state
+
+DIMS = {"n_agents": 3, "obs": 9, "state": 11, "n_actions": 5}
+PER_AGENT = {"mac": "non_shared_mac", "agent": "rnn_ns"}
+
+
+@pytest.fixture
+def sparse_learner(bench, make_args, mast_options):
+    def make(mast=(), **changes):
+        values = {"n_agents": 3, "n_actions": 5, "state_shape": 11, "hidden_dim": 12, **changes}
+        args = make_args(
+            mast=mast_options(**{"topology_interval": 2, "online_batch_size": 2, **dict(mast)}),
+            **values,
+        )
+        torch.manual_seed(args.seed)
+        return bench.ours(bench.scheme(**DIMS), args)
+
+    return make
+
+
+@pytest.fixture
+def train_on_random_episodes(bench):
+    """Train for some updates; ``look(learner)`` is called after each."""
+
+    def run(learner, updates, seed=0, look=lambda learner: None):
+        generator = torch.Generator().manual_seed(seed)
+        scheme = bench.scheme(**DIMS)
+        for update in range(1, updates + 1):
+            steps = 5 + update % 4  # the two buffers' samples differ in length
+            newest = bench.random_fields(generator, episodes=1, steps=12, **DIMS)
+            learner.online_buffer.insert(newest)
+            fields = bench.random_fields(generator, episodes=4, steps=steps, **DIMS)
+            batch = bench.batch(scheme, 3, fields)
+            learner.train(batch, t_env=100 * update, episode_num=update)
+            look(learner)
+
+    return run
+
+
+def assert_nothing_outside_the_masks(learner):
+    masks = learner.networks.topology.masks
+    for name, mask in masks.items():
+        weight = learner.networks.weights[name]
+        assert not weight[~mask].any(), f"weight {name}"
+        assert not learner.networks.target_weights[name][~mask].any(), f"target {name}"
+        for key in per_weight_state(learner.optimiser):
+            state = learner.optimiser.state[weight].get(key)
+            assert state is None or not state[~mask].any(), f"{key} of {name}"
+    for layer in learner.networks.topology.layers:
+        assert sum(int(masks[member].sum()) for member in layer.members) == layer.kept, layer.name
+
+
+CASES = {
+    "rigl-adam": ({}, {}),
+    "rigl-hard-targets-off-beat": ({}, {"target_update_interval_or_tau": 3}),
+    "rigl-soft-targets": ({}, {"target_update_interval_or_tau": 0.1}),
+    "set-adamw": ({"topology": "set", "optimizer": "adamw"}, {}),
+    "rigl-rmsprop-uniform": ({"optimizer": "rmsprop", "allocation": "uniform"}, {}),
+    "static-sgd": ({"topology": "static", "optimizer": "sgd"}, {}),
+    "per-agent-gru": ({"sparsity": 0.8}, PER_AGENT),
+    "per-agent-ff-vdn": ({"topology": "set"}, {**PER_AGENT, "use_rnn": False, "mixer": "vdn"}),
+    "iql-ff": ({"sparsity": 0.95}, {"mixer": None, "use_rnn": False}),
+    "unlike-sparsities": ({"agent_sparsity": 0.5, "mixer_sparsity": 0.97}, {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_outside_the_masks_is_ever_non_zero(sparse_learner, train_on_random_episodes, case):
+    mast, changes = CASES[case]
+    learner, log = sparse_learner(mast, **changes)
+    assert_nothing_outside_the_masks(learner)
+    train_on_random_episodes(learner, 9, look=assert_nothing_outside_the_masks)
+    evolves = mast.get("topology") != "static"
+    assert log.stats["mast_topology_updates"][-1] == (4 if evolves else 0)
+    assert (log.stats["mast_explored"][-1] > log.stats["mast_explored"][0]) == evolves
+
+
+@pytest.mark.parametrize("operator", ["soft_mellowmax", "mellowmax", "softmax", "max"])
+@pytest.mark.parametrize("target", ["hybrid", "td_lambda", "n_step", "one_step"])
+def test_every_target_trains(sparse_learner, train_on_random_episodes, operator, target):
+    learner, log = sparse_learner({"operator": operator, "target": target}, t_max=1000)
+    train_on_random_episodes(learner, 6)
+    kinds = {"hybrid": [0, 0, 0, 2, 2, 2], "td_lambda": [2] * 6, "n_step": [1] * 6,
+             "one_step": [0] * 6}  # fmt: skip
+    assert log.stats["mast_target_kind"] == kinds[target]
+    assert all(0 < loss < 1e4 for loss in log.stats["loss"])
+
+
+def test_same_seed_is_bit_identical(sparse_learner, train_on_random_episodes):
+    def weights(seed):
+        learner, _ = sparse_learner(seed=seed)
+        train_on_random_episodes(learner, 6)
+        return learner.networks.weights
+
+    first, again, other = weights(7), weights(7), weights(8)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_joining_two_batches_changes_no_loss_term(bench, sparse_learner):
+    """The loss of a joined batch is the step-weighted mean of the losses of its parts."""
+    generator = torch.Generator().manual_seed(5)
+    scheme = bench.scheme(**DIMS)
+    long = bench.random_fields(generator, episodes=3, steps=11, **DIMS)
+    short = bench.random_fields(generator, episodes=2, steps=6, **DIMS)
+
+    def loss_and_steps(fields, newest=None):
+        learner, log = sparse_learner({"target": "td_lambda"})
+        if newest is not None:
+            learner.online_buffer.insert(newest)
+        learner.train(bench.batch(scheme, 3, dict(fields)), t_env=1, episode_num=1)
+        return log.stats["loss"][0], float(fields["filled"][:, 1:].sum())  # transitions
+
+    for first, second in ((long, short), (short, long)):
+        two = {key: field[:2] for key, field in second.items()}
+        (one_loss, one), (two_loss, other) = loss_and_steps(first), loss_and_steps(two)
+        joined, _ = loss_and_steps(first, newest=two)
+        expected = (one_loss * one + two_loss * other) / (one + other)
+        assert joined == pytest.approx(expected, rel=1e-5)
+
+
+def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episodes):
+    for changes in ({}, PER_AGENT, {"use_rnn": False}, {"mixer": "vdn"}, {"hypernet_layers": 1}):
+        learner, log = sparse_learner(**changes)
+        train_on_random_episodes(learner, 1)
+        task = Task(n_agents=3, obs=9, state=11, n_actions=5)
+        config = {**vars(learner.args)}
+        cost = training_cost(config, learner.options, task)
+        assert log.stats["mast_flops_train"] == [pytest.approx(cost.train_flops)]
+        assert log.stats["mast_size"] == [cost.size]
+        shapes = {
+            **{f"agent.{n}": s for n, s in agent_shapes(config, task).items()},
+            **{f"mixer.{n}": s for n, s in mixer_shapes(config, task).items()},
+        }
+        assert shapes == {
+            name: tuple(learner.networks.weights[name].shape)
+            for name in learner.networks.topology.masks
+        }
+
+
+def test_checkpoint_restores_everything(sparse_learner, train_on_random_episodes, tmp_path):
+    learner, _ = sparse_learner(standardise_rewards=True, standardise_returns=True)
+    train_on_random_episodes(learner, 5)
+    learner.save_models(str(tmp_path))
+    other, _ = sparse_learner(seed=99, standardise_rewards=True, standardise_returns=True)
+    other.load_models(str(tmp_path))
+    for name, weight in learner.networks.weights.items():
+        assert torch.equal(weight, other.networks.weights[name])
+        assert torch.equal(weight, other.networks.target_weights[name])
+    assert_nothing_outside_the_masks(other)
+    for name, mask in learner.networks.topology.masks.items():
+        assert torch.equal(mask, other.networks.topology.masks[name])
+    assert other.training_steps == 5
+    assert torch.equal(other.rew_ms.mean, learner.rew_ms.mean)
+    assert not list(tmp_path.glob("*.tmp"))
+    learner._copy_to_targets()  # the one thing a load does beyond restoring
+    other.online_buffer = learner.online_buffer
+    for one in (learner, other):
+        one.online_buffer.generator.manual_seed(1)
+        train_on_random_episodes(one, 1, seed=3)
+        one.online_buffer._episodes.pop()
+    assert all(
+        torch.equal(weight, other.networks.weights[name])
+        for name, weight in learner.networks.weights.items()
+    )
+
+
+def test_foreign_checkpoints_are_refused(sparse_learner, tmp_path):
+    learner, _ = sparse_learner()
+    with pytest.raises(CheckpointError, match=r"mast\.pt is missing"):
+        learner.load_models(str(tmp_path))
+    learner.save_models(str(tmp_path))
+    wider, _ = sparse_learner(hidden_dim=16)
+    with pytest.raises(CheckpointError, match=r"does not fit this run: .*size mismatch"):
+        wider.load_models(str(tmp_path))
+    (tmp_path / "mast.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        learner.load_models(str(tmp_path))
+    torch.save({"format": 99}, tmp_path / "mast.pt")
+    with pytest.raises(CheckpointError, match="not of format 1"):
+        learner.load_models(str(tmp_path))
+
+
+def test_learner_checks_its_options_itself(sparse_learner):
+    with pytest.raises(OptionError, match=r"mast\.sparsity=1\.0"):
+        sparse_learner({"sparsity": 1.0})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_trains_as_the_cpu_does(bench, sparse_learner, train_on_random_episodes, tmp_path):
+    """Same masks and, within float tolerance, same weights; checkpoints cross devices."""
+    on_cpu, _ = sparse_learner(standardise_rewards=True)
+    on_cuda, _ = sparse_learner(
+        standardise_rewards=True, use_cuda=True, device="cuda", buffer_cpu_only=False
+    )
+    on_cuda.cuda()
+    scheme = bench.scheme(**DIMS)
+    for learner in (on_cpu, on_cuda):
+        generator = torch.Generator().manual_seed(0)
+        for update in range(1, 6):
+            fields = bench.random_fields(generator, episodes=4, steps=8, **DIMS)
+            learner.online_buffer.insert(fields)
+            batch = bench.batch(scheme, 3, fields)
+            batch.to(learner.args.device)
+            learner.train(batch, t_env=100 * update, episode_num=update)
+        assert_nothing_outside_the_masks(learner)
+    for name, weight in on_cpu.networks.weights.items():
+        torch.testing.assert_close(weight, on_cuda.networks.weights[name].cpu(), atol=1e-4, rtol=0)
+    on_cuda.save_models(str(tmp_path))
+    on_cpu.load_models(str(tmp_path))
+    on_cuda.load_models(str(tmp_path))
+    assert_nothing_outside_the_masks(on_cuda)

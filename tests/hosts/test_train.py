@@ -1,0 +1,150 @@
+"""Whole runs of ``mast train`` on each host."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+MAST = ("mast_qmix", "mast.topology_interval=5", "save_model=True", "save_model_interval=100")
+
+
+@pytest.fixture(scope="module")
+def trained(mast_train, tmp_path_factory):
+    """One run of MAST-QMIX with seed 1 that the tests below look at."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = mast_train(folder, *MAST, "seed=1")
+    return SimpleNamespace(folder=folder, text=done.out + done.err)
+
+
+def checkpoints(folder):
+    return sorted(folder.rglob("mast.pt"), key=lambda path: int(path.parent.name))
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def test_a_run_records_its_sparsity(trained, records):
+    [(_, config, metrics)] = records(trained.folder / "results")
+    assert config["mast"]["sparsity"] == 0.9
+    assert metrics["mast_sparsity_total"][-1] == pytest.approx(0.9, abs=1e-3)
+    assert metrics["mast_flops_train_ratio"][-1] == pytest.approx(0.1, abs=1e-3)
+    assert metrics["mast_topology_updates"][-1] >= 1
+    assert metrics["mast_explored"][-1] > 0.1
+    assert metrics["mast_online_episodes"][-1] == 12  # every training episode, no test episode
+    assert sorted(metrics["mast_target_kind"]) == metrics["mast_target_kind"]
+    assert set(metrics["mast_target_kind"]) == {0.0, 2.0}
+    assert len(metrics["test_return_mean"]) >= 2
+
+
+def test_a_run_shows_progress_and_ends_with_a_table(trained):
+    for part in ("training:", "Run finished", "test return", "sparsity", "wall time", "results"):
+        assert part in trained.text, part
+
+
+def test_a_run_has_no_noise_of_known_defects(trained):
+    for noise in ("non-tuple sequence", "pkg_resources", "git.cmd", "DeprecationWarning"):
+        assert noise not in trained.text, noise
+
+
+def test_saved_masks_hold_every_weight_and_moment(trained):
+    last = checkpoints(trained.folder)[-1]
+    masks = load(last)["topology"]["masks"]
+    weights = {
+        f"{network}.{name}": weight
+        for network in ("agent", "mixer")
+        for name, weight in load(last.with_name(f"{network}.th")).items()
+    }
+    assert masks.keys() == {name for name, weight in weights.items() if weight.ndim == 2}
+    moments = load(last.with_name("opt.th"))["state"]
+    for position, name in enumerate(weights):  # the optimiser's order: agent, then mixer
+        if name in masks:
+            outside = ~masks[name]
+            assert outside.any() or masks[name].all()
+            assert not weights[name][outside].any(), name
+            assert not moments[position]["exp_avg"][outside].any(), name
+            assert not moments[position]["exp_avg_sq"][outside].any(), name
+
+
+def test_same_seed_same_run_and_another_seed_another(trained, mast_train, records, tmp_path):
+    for seed in (1, 4):
+        mast_train(tmp_path / str(seed), *MAST, f"seed={seed}")
+    (_, _, first), *_ = records(trained.folder)
+    (_, _, second), (_, _, third) = records(tmp_path)
+    assert first == second
+    assert first["loss"] != third["loss"]
+    for name in ("agent.th", "mixer.th"):
+        one, same, other = (
+            load(checkpoints(folder)[-1].with_name(name))
+            for folder in (trained.folder, tmp_path / "1", tmp_path / "4")
+        )
+        assert all(torch.equal(one[key], same[key]) for key in one)
+        assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_checkpoint_is_evaluated(trained, mast_train, records, tmp_path):
+    checkpoint = f"checkpoint_path={checkpoints(trained.folder)[-1].parent.parent}"
+    mast_train(tmp_path, "mast_qmix", checkpoint, "evaluate=True", "seed=1")
+    [(_, _, metrics)] = records(tmp_path)
+    assert len(metrics["test_return_mean"]) == 1
+    assert "loss" not in metrics
+
+
+def test_a_checkpoint_of_another_sparsity_is_refused(trained, mast_train, tmp_path):
+    checkpoint = f"checkpoint_path={checkpoints(trained.folder)[-1].parent.parent}"
+    done = mast_train(tmp_path, "mast_qmix", checkpoint, "mast.sparsity=0.8", code=2)
+    assert "the sparsity options differ" in done.err + done.out
+    assert "Traceback" not in done.err + done.out
+
+
+def test_training_goes_on_from_a_checkpoint(trained, mast_train, tmp_path):
+    last = checkpoints(trained.folder)[-1]
+    options = (f"checkpoint_path={last.parent.parent}", "t_max=600", "seed=1")
+    mast_train(tmp_path, *MAST, *options)
+    before, after = load(last), load(checkpoints(tmp_path)[-1])
+    assert after["training_steps"] > before["training_steps"]
+    assert after["topology"]["updates"] > before["topology"]["updates"]
+    kept = {name: int(mask.sum()) for name, mask in before["topology"]["masks"].items()}
+    assert kept == {name: int(mask.sum()) for name, mask in after["topology"]["masks"].items()}
+
+
+VARIANTS = {
+    "vdn-set-rmsprop": ("mast_vdn", "mast.topology=set", "mast.sparsity=0.95",
+                        "mast.optimizer=rmsprop"),
+    "iql-ff-n-step": ("mast_vdn", "mixer=None", "use_rnn=False", "mast.target=n_step"),
+    "per-agent-parallel": ("mast_qmix_ns", "runner=mast_parallel", "batch_size_run=2"),
+    "soft-targets": ("mast_qmix", "standardise_returns=True", "target_update_interval_or_tau=0.05"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_train(mast_train, records, tmp_path, variant):
+    mast_train(tmp_path, *VARIANTS[variant], "mast.topology_interval=5", "seed=2")
+    [(_, config, metrics)] = records(tmp_path)
+    sparsity = config["mast"]["sparsity"]
+    assert metrics["mast_sparsity_agent"][-1] == pytest.approx(sparsity, abs=2e-3)
+    assert all(abs(loss) < 1e6 for loss in metrics["loss"])
+    if variant == "per-agent-parallel":
+        densities = [metrics[f"mast_density_agent_{agent}"][-1] for agent in range(2)]
+        assert sum(densities) / 2 == pytest.approx(0.1, abs=2e-3)
+        assert densities[0] != densities[1]
+
+
+def test_overrides_do_what_they_say(mast_train, records, tmp_path):
+    mast_train(tmp_path, "mast_qmix", "mast.sparsity=0.95", "mast.topology=set")
+    mast_train(tmp_path, "mast_qmix", "config_overrides/ablations/no_td_lambda.yaml", "seed=3")
+    (_, one, first), (_, other, second) = records(tmp_path)
+    assert (one["mast"]["sparsity"], one["mast"]["topology"]) == (0.95, "set")
+    assert first["mast_sparsity_total"][-1] == pytest.approx(0.95, abs=1e-3)
+    assert other["mast"]["target"] == "one_step"
+    assert (other["mast"]["sparsity"], other["mast"]["topology"], other["seed"]) == (0.9, "rigl", 3)
+    assert set(second["mast_target_kind"]) == {0.0}
+
+
+def test_stock_algorithm_runs_through_the_launcher(mast_train, records, tmp_path):
+    mast_train(tmp_path, "qmix")
+    [(_, config, metrics)] = records(tmp_path)
+    assert config["learner"] == "q_learner"
+    assert "loss" in metrics

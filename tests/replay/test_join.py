@@ -1,0 +1,117 @@
+"""Two batches as one: what a loss sees is the two parts, whatever their lengths."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from epymarl_mast.replay import drop_padding, join_episodes
+from epymarl_mast.targets import td_lambda
+
+
+def make_batch(lengths, limit, seed):
+    """Episodes as hosts store them: data for the steps 0..length, zero after that.
+
+    An episode ends at the time limit or because its task ended, before it or right there.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(lengths), limit + 1, 1)
+    time, length = torch.arange(limit + 1)[None, :, None], torch.tensor(lengths)[:, None, None]
+    filled = (time <= length).long()
+    ended = (torch.rand(len(lengths), 1, 1, generator=generator) < 0.5) | (length < limit)
+    return {
+        "value": torch.randn(*shape, generator=generator, dtype=torch.float64) * filled,
+        "reward": torch.randn(*shape, generator=generator, dtype=torch.float64) * (time < length),
+        "terminated": ((time == length - 1) & ended).to(torch.uint8),
+        "filled": filled,
+    }
+
+
+@st.composite
+def two_batches(draw):
+    """Two batches of one environment; each is cut to its longest episode, as samples are."""
+    limit = draw(st.integers(1, 7))
+    lengths = st.lists(st.integers(1, limit), min_size=1, max_size=4)
+    seed = draw(st.integers(0, 9999))
+    return tuple(drop_padding(make_batch(draw(lengths), limit, seed + i)) for i in range(2))
+
+
+def loss_terms(batch):
+    """Sum of squared TD errors and number of steps, with the mask as the hosts make it."""
+    terminated = batch["terminated"][:, :-1].double()
+    mask = batch["filled"][:, :-1].double()
+    mask[:, 1:] = mask[:, 1:] * (1 - terminated[:, :-1])
+    values, reward = batch["value"], batch["reward"]
+    target = td_lambda(reward[:, :-1], terminated, mask, values[:, 1:], gamma=0.9, lam=0.6)
+    return torch.stack([(mask * (values[:, :-1] - target) ** 2).sum(), mask.sum()])
+
+
+@given(two_batches())
+def test_the_loss_on_the_joined_batch_is_that_of_the_two_parts(parts):
+    first, second = parts
+
+    joined = join_episodes(first, second)
+
+    torch.testing.assert_close(
+        loss_terms(joined), loss_terms(first) + loss_terms(second), rtol=1e-12, atol=1e-12
+    )
+
+
+@given(two_batches())
+def test_the_shorter_part_is_padded_with_zeros(parts):
+    first, second = parts
+
+    joined = join_episodes(first, second)
+
+    for key, field in joined.items():
+        halves = torch.split(field, [len(first[key]), len(second[key])])
+        assert field.dtype == first[key].dtype
+        for part, original in zip(halves, (first[key], second[key]), strict=True):
+            steps = original.shape[1]
+            assert torch.equal(part[:, :steps], original)
+            assert not part[:, steps:].any()
+    assert joined["filled"].shape[1] == max(first["filled"].shape[1], second["filled"].shape[1])
+
+
+def test_fields_with_more_axes_are_padded_along_time_only():
+    joined = join_episodes({"obs": torch.ones(2, 3, 4, 5)}, {"obs": torch.ones(1, 6, 4, 5)})
+
+    assert joined["obs"].shape == (3, 6, 4, 5)
+    assert joined["obs"].sum() == 2 * 3 * 20 + 1 * 6 * 20
+
+
+def test_the_parts_are_left_alone():
+    first, second = make_batch([1], 3, seed=0), make_batch([4], 6, seed=1)
+
+    join_episodes(first, second)["reward"].fill_(9.0)
+
+    assert torch.equal(first["reward"], make_batch([1], 3, seed=0)["reward"])
+    assert torch.equal(second["reward"], make_batch([4], 6, seed=1)["reward"])
+
+
+@pytest.mark.parametrize("odd_one", [0, 1], ids=["first", "second"])
+def test_a_field_of_one_part_only_is_named(odd_one):
+    parts = [make_batch([1], 3, seed=0), make_batch([1], 3, seed=0)]
+    parts[odd_one]["avail_actions"] = torch.ones(1, 3, 2)
+
+    message = "field 'avail_actions' is in one of the two batches only"
+    with pytest.raises(ValueError, match=message):
+        join_episodes(*parts)
+
+
+def test_drop_padding_by_hand():
+    batch = make_batch([2, 4, 1], 7, seed=0)  # data for the steps 0 to 4
+
+    cut = drop_padding(batch)
+
+    assert all(torch.equal(cut[key], field[:, :5]) for key, field in batch.items())
+    assert cut["filled"].shape == (3, 5, 1)
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(0, 9999))
+def test_drop_padding_leaves_the_loss_as_it_is(lengths, seed):
+    batch = make_batch(lengths, 7, seed)
+
+    torch.testing.assert_close(loss_terms(drop_padding(batch)), loss_terms(batch))

@@ -1,0 +1,167 @@
+"""What the ``mast:`` block and the run around it may hold; every wrong input's message."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from epymarl_mast.errors import OptionError
+from epymarl_mast.options import MastOptions, check_run
+from epymarl_mast.overrides import read_yaml, shipped_algorithms
+
+
+@pytest.fixture
+def config():
+    """The shipped MAST-QMIX configuration with changes laid over it."""
+
+    def build(**changes):
+        return {**read_yaml(shipped_algorithms()["mast_qmix"], "mast_qmix"), **changes}
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sparsity": 1.0}, "mast.sparsity=1.0 is not allowed: a number >= 0 and < 1 is"),
+        ({"sparsity": -0.1}, "mast.sparsity=-0.1 is not allowed: a number >= 0 and < 1 is"),
+        ({"sparsity": math.nan}, "mast.sparsity=nan is not allowed: a number >= 0 and < 1 is"),
+        ({"sparsity": "0.9"}, "mast.sparsity='0.9' is not allowed: a number >= 0 and < 1 is"),
+        ({"sparsity": True}, "mast.sparsity=True is not allowed: a number >= 0 and < 1 is"),
+        ({"sparsity": None}, "mast.sparsity=None is not allowed: a number >= 0 and < 1 is"),
+        (
+            {"agent_sparsity": 1.0},
+            "mast.agent_sparsity=1.0 is not allowed: a number >= 0 and < 1 or null is",
+        ),
+        (
+            {"topology": "riggle"},
+            "mast.topology='riggle' is not allowed: one of 'rigl', 'set', 'static', 'dense' is",
+        ),
+        (
+            {"topology_interval": 0},
+            "mast.topology_interval=0 is not allowed: a whole number >= 1 is",
+        ),
+        (
+            {"topology_interval": 200.0},
+            "mast.topology_interval=200.0 is not allowed: a whole number >= 1 is",
+        ),
+        ({"topology_end": 0.0}, "mast.topology_end=0.0 is not allowed: a number > 0 and <= 1 is"),
+        ({"drop_fraction": [0.5]}, "mast.drop_fraction=[0.5] is not allowed: a number >= 0 and"),
+        ({"omega": 0.0}, "mast.omega=0.0 is not allowed: a number > 0 is"),
+        ({"omega": math.inf}, "mast.omega=inf is not allowed"),
+        ({"td_lambda": 1.5}, "mast.td_lambda=1.5 is not allowed: a number >= 0 and <= 1 is"),
+        ({"sparsty": 0.9}, "mast.sparsty is not an option (did you mean 'sparsity'?)"),
+        ({"qqq": 0.9}, "mast.qqq is not an option"),
+        ({3: 0.9}, "mast.3 is not an option"),
+        (
+            {"online_batch_size": 101},
+            "mast.online_batch_size=101 is larger than its buffer, mast.online_buffer_size=100: "
+            "allowed are 0 to 100",
+        ),
+        (
+            {"online_buffer_size": 0},
+            "mast.online_batch_size=8 is larger than its buffer, mast.online_buffer_size=0",
+        ),
+        (
+            {"online_batch_size": 0},
+            "mast.online_batch_size=0 never reads mast.online_buffer_size=100",
+        ),
+    ],
+    ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if type(value) is dict else "",
+)
+def test_a_wrong_option_is_refused_with_a_message(config, changes, message):
+    block = {**config()["mast"], **changes}
+
+    with pytest.raises(OptionError) as refused:
+        MastOptions.from_config(block)
+
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", MastOptions.model_fields)
+def test_every_option_is_needed_and_has_a_type(config, key):
+    block = config()["mast"]
+
+    with pytest.raises(OptionError, match=rf"mast\.{key}=<object .*> is not allowed: "):
+        MastOptions.from_config({**block, key: object()})
+    del block[key]
+    with pytest.raises(OptionError, match=rf"mast\.{key} is missing"):
+        MastOptions.from_config(block)
+
+
+@pytest.mark.parametrize("block", ["rigl", 0.9, None, ["sparsity"]], ids=repr)
+def test_a_block_that_is_none_is_refused(config, block):
+    with pytest.raises(OptionError) as refused:
+        check_run(config(mast=block))
+
+    assert str(refused.value).startswith(f"mast={block!r} is not a block of options")
+
+
+def test_a_whole_number_will_do_for_a_number(config):
+    options = MastOptions.from_config({**config()["mast"], "sparsity": 0, "omega": 5})
+
+    assert (options.sparsity, options.omega) == (0.0, 5.0)
+
+
+def test_a_networks_own_sparsity_goes_before_the_common_one(config):
+    block = {**config()["mast"], "sparsity": 0.9, "mixer_sparsity": 0.0}
+
+    options = MastOptions.from_config(block)
+
+    assert options.network_sparsity("agent") == 0.9
+    assert options.network_sparsity("mixer") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mixer": "qplex"}, "mixer='qplex' is not known to mast_q_learner: allowed are 'qmix'"),
+        (
+            {"common_reward": False},
+            "common_reward=False does not go with mixer='qmix', which learns one joint value",
+        ),
+        (
+            {"common_reward": False, "mixer": "vdn"},
+            "common_reward=False does not go with mixer='vdn', which learns one joint value",
+        ),
+        ({"runner": "episode"}, "runner='episode' does not fill the second buffer"),
+        ({"prioritized_buffer": True}, "prioritized_buffer=True is not supported"),
+        ({"use_emdqn": True}, "use_emdqn=True is not supported"),
+        ({"agent_output_type": "pi_logits"}, "agent_output_type='pi_logits' is not supported"),
+    ],
+    ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if type(value) is dict else "",
+)
+def test_a_run_that_cannot_be_is_refused_with_a_message(config, changes, message):
+    with pytest.raises(OptionError) as refused:
+        check_run(config(**changes))
+
+    assert str(refused.value).startswith(message)
+    assert "allowed" in str(refused.value)
+
+
+def test_a_run_without_the_block_is_told_where_one_is(config):
+    without = config()
+    del without["mast"]
+
+    message = "learner='mast_q_learner' needs a mast: block of options; --config=mast_qmix has one"
+    with pytest.raises(OptionError, match=message):
+        check_run(without)
+
+
+@pytest.mark.parametrize("mixer", [None, "qmix", "vdn"])
+@pytest.mark.parametrize("runner", ["mast_episode", "mast_parallel"])
+def test_runs_that_are_allowed(config, mixer, runner):
+    assert check_run(config(mixer=mixer, runner=runner, common_reward=True))
+
+
+def test_individual_rewards_go_with_independent_learners(config):
+    assert check_run(config(mixer=None, common_reward=False))
+
+
+def test_without_the_second_buffer_any_runner_will_do(config):
+    changed = config(runner="episode")
+    changed["mast"].update(online_buffer_size=0, online_batch_size=0)
+
+    assert check_run(changed).online_buffer_size == 0
