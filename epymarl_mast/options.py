@@ -123,6 +123,10 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
             f"(mast.online_buffer_size={options.online_buffer_size}): "
             "allowed are 'mast_episode' and 'mast_parallel'"
         )
+    if mixer == "qmix" and config.get("hypernet_layers", 1) not in (1, 2):
+        raise OptionError(
+            f"hypernet_layers={config['hypernet_layers']!r} is not known to QMIX: allowed are 1, 2"
+        )
     for key in ("prioritized_buffer", "use_emdqn"):
         if config.get(key, False):
             raise OptionError(f"{key}=True is not supported by mast_q_learner: allowed is False")
@@ -140,7 +144,11 @@ def _first_problem(error: ValidationError) -> str:
     key = f"mast.{name}"
     if problem["type"] == "missing":
         return f"{key} is missing: every option of config_overrides/algs/mast_qmix.yaml is needed"
-    return f"{key}={problem['input']!r} is not allowed: {_allowed(name)} is"
+    value = problem["input"]
+    hint = ""
+    if isinstance(value, str) and "e" in value and "number" in _allowed(name):
+        hint = " (YAML reads 1e-3 as text: write 1.0e-3)"
+    return f"{key}={value!r} is not allowed: {_allowed(name)} is{hint}"
 
 
 def _allowed(name: str) -> str:

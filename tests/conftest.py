@@ -46,7 +46,8 @@ def repository() -> Path:
 
 def hosts_here() -> list:
     checkout = find_checkout()
-    return [*([EPyMARL(checkout)] if checkout else []), PyMARLzooPlus.installed()]
+    embedded = PyMARLzooPlus.installed()
+    return [*([EPyMARL(checkout)] if checkout else []), *([embedded] if embedded else [])]
 
 
 @pytest.fixture(scope="session", params=hosts_here(), ids=lambda host: host.name)

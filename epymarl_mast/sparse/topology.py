@@ -117,7 +117,22 @@ class Topology:
         Raises:
             ValueError: naming the first layer whose name, shape or number of kept weights differs.
         """
-        saved: Mapping[str, Tensor] = state["masks"]
+        for record in ("masks", "initial_masks", "explored"):
+            self._check_fits(state[record])
+        for layer in self.layers:
+            kept = int(stack(layer, state["masks"]).sum())
+            if kept != layer.kept:
+                raise ValueError(
+                    f"{layer.name} keeps {kept} weights in the checkpoint, {layer.kept} here: "
+                    "the sparsity options differ"
+                )
+        for key in ("masks", "initial_masks", "explored"):
+            masks: dict[str, Tensor] = getattr(self, key)
+            masks.update({n: state[key][n].to(mask.device) for n, mask in masks.items()})
+        self.updates = int(state["updates"])
+        self.generator.set_state(state["generator"])
+
+    def _check_fits(self, saved: Mapping[str, Tensor]) -> None:
         differing = sorted(saved.keys() ^ self.masks.keys())
         if differing:
             where = "only in the checkpoint" if differing[0] in saved else "not in the checkpoint"
@@ -129,17 +144,6 @@ class Topology:
                         f"{name} has shape {tuple(saved[name].shape)} in the checkpoint, "
                         f"{tuple(self.masks[name].shape)} here"
                     )
-            kept = int(stack(layer, saved).sum())
-            if kept != layer.kept:
-                raise ValueError(
-                    f"{layer.name} keeps {kept} weights in the checkpoint, {layer.kept} here: "
-                    "the sparsity options differ"
-                )
-        for key in ("masks", "initial_masks", "explored"):
-            record: dict[str, Tensor] = getattr(self, key)
-            record.update({n: state[key][n].to(mask.device) for n, mask in record.items()})
-        self.updates = int(state["updates"])
-        self.generator.set_state(state["generator"])
 
 
 class Dense(Topology):

@@ -31,8 +31,11 @@ def softmax_expectation(q: Tensor, available: Tensor, alpha: float) -> Tensor:
 
     Source: compared in MAST Fig. 16.
     """
-    weight = torch.exp(_log_softmax(q, available, alpha))
-    return _or_zero((weight * q.masked_fill(~available.bool(), 0.0)).sum(dim=-1), available)
+    centred, top = _centre(q, available)
+    weight = torch.exp(_log_softmax(centred, alpha))
+    value = (weight * q.masked_fill(~available.bool(), 0.0)).sum(dim=-1)
+    bottom = -_only(-q, available).amax(dim=-1)
+    return _or_zero(value.clamp(min=bottom, max=top.squeeze(-1)), available)
 
 
 def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
@@ -51,16 +54,24 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
 
     Source: MAST Eq. 3; Gan et al. 2021.
     """
-    top = _only(q, available).amax(dim=-1, keepdim=True).clamp(min=torch.finfo(q.dtype).min)
-    centred = _only(q - top, available)  # (..., U), at most 0
-    log_weight = _log_softmax(centred, available, alpha)
+    centred, top = _centre(q, available)
+    log_weight = _log_softmax(centred, alpha)
     value = top.squeeze(-1) + torch.logsumexp(log_weight + omega * centred, dim=-1) / omega
     # Rounding may lift the sum of the weights a hair above 1; the max is an upper bound in theory.
     return _or_zero(torch.minimum(value, top.squeeze(-1)), available)
 
 
-def _log_softmax(q: Tensor, available: Tensor, alpha: float) -> Tensor:
-    scaled = _only(alpha * q.masked_fill(~available.bool(), 0.0), available)
+def _centre(q: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
+    """Q minus its max (..., U), -inf where unavailable, and that max (..., 1)."""
+    top = _only(q, available).amax(dim=-1, keepdim=True)
+    lowest = torch.finfo(q.dtype).min  # keeps available actions finite, however far apart
+    return _only((q - top).clamp(min=lowest), available), top
+
+
+def _log_softmax(centred: Tensor, alpha: float) -> Tensor:
+    """Log softmax(α·q) (..., U), -inf where ``centred`` is."""
+    absent = centred.isneginf()
+    scaled = (alpha * centred.masked_fill(absent, 0.0)).masked_fill(absent, -math.inf)
     return scaled - torch.logsumexp(scaled, dim=-1, keepdim=True)
 
 

@@ -19,7 +19,9 @@ def one_step(
     rewards: Tensor, terminated: Tensor, mask: Tensor, next_values: Tensor, gamma: float
 ) -> Tensor:
     """T^(1) = r_t + γ·(1-term_t)·V_{t+1}."""
-    return (rewards + gamma * (1 - terminated) * next_values) * mask
+    # where, not a product: what lies in padding or beyond a terminal step may be anything.
+    bootstrap = torch.where(terminated > 0, 0.0, gamma * next_values)
+    return torch.where(mask > 0, rewards + bootstrap, 0.0)
 
 
 def n_step(

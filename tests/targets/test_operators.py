@@ -135,6 +135,32 @@ def test_soft_mellowmax_lies_below_the_max_by_no_more_than_log_u_over_omega(
     assert top - math.log(sum(row[1])) / omega - rounding <= value <= top
 
 
+def test_rounding_never_lifts_soft_mellowmax_above_the_max():
+    # the weights of nearly equal values may add up to a hair over 1, which a small ω makes large
+    q = -1e-7 * torch.rand(1000, 4, generator=torch.Generator().manual_seed(0))
+    q[:, 0] = 0.0
+
+    assert float(soft_mellowmax(q, torch.ones(1000, 4), alpha=10.0, omega=1e-3).max()) == 0.0
+
+
+def test_rounding_never_lifts_softmax_expectation_out_of_the_values():
+    generator = torch.Generator().manual_seed(0)
+    constants = torch.rand(1000, 1, generator=generator) - 0.5
+
+    values = softmax_expectation(constants.expand(-1, 7), torch.ones(1000, 7), alpha=1.0)
+
+    assert torch.equal(values, constants.squeeze(1))
+
+
+@each_dtype
+def test_the_smallest_and_the_largest_number_weigh_the_same_at_alpha_0(dtype):
+    largest = torch.finfo(dtype).max
+
+    value = softmax_expectation(tensor([largest, -largest], dtype=dtype), torch.ones(2), alpha=0.0)
+
+    assert float(value) == 0.0
+
+
 @given(rows(limit=1e6))
 @each_dtype
 def test_a_large_omega_gives_the_max(dtype, row):
