@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from epymarl_mast.errors import OptionError, nearest
+from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
 from epymarl_mast.hosts.base import Host
 from epymarl_mast.hosts.environments import check_environment
@@ -89,11 +89,23 @@ class SacredCommand:
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> SacredCommand:
-        """Let Sacred's own parser read ``arguments``."""
+        """Let Sacred's own parser read ``arguments``.
+
+        Raises:
+            OptionError: if they are not of the form Sacred reads.
+            HostError: if there are any and Sacred is not installed.
+        """
+        if not arguments:
+            return cls({}, [], force=False)
         compat.quieten_third_parties()
-        from docopt import DocoptExit, docopt
-        from sacred import Experiment
-        from sacred.arg_parser import get_config_updates
+        try:
+            from docopt import DocoptExit, docopt
+            from sacred import Experiment
+            from sacred.arg_parser import get_config_updates
+        except ImportError as error:
+            raise HostError(
+                f"{error.name} is missing, which every host needs: pip install 'epymarl-mast[host]'"
+            ) from None
 
         experiment = Experiment("mast", save_git_info=False)
         usage = experiment.get_usage("mast train")[2]

@@ -127,3 +127,8 @@ def test_no_host(refuse, monkeypatch):
 
 def test_attach_to_no_checkout(refuse, tmp_path):
     assert "is not an EPyMARL checkout" in refuse("attach", tmp_path)
+
+
+def test_sacred_is_missing(refuse_options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacred", None)
+    assert "pip install 'epymarl-mast[host]'" in refuse_options("seed=1")
