@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from epymarl_mast.controllers import fast_mac
 from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.hosts import Host, HostModules, running_host
 from epymarl_mast.hosts.attach import keep_results_out_of_git
 from epymarl_mast.launch import prepare
 from epymarl_mast.learners import MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
-from epymarl_mast.runners import recording_runner
+from epymarl_mast.runners import fast_episode_runner, recording_runner
 
 _registered: dict[str, HostModules] = {}
 
 
 def register(host: Host, *, show_progress: bool = False) -> HostModules:
-    """Add learners and runners to a host; a second call changes nothing.
+    """Add learners, controllers and runners to a host; a second call changes nothing.
 
     Args:
         host: the host to add to; it is imported.
@@ -30,9 +31,14 @@ def register(host: Host, *, show_progress: bool = False) -> HostModules:
         return _registered[str(host.root)]
     modules = host.load()
     _add(modules.learners, "mast_q_learner", _learner_factory(modules))
-    for name in ("episode", "parallel"):
-        runner = recording_runner(modules.runners[name], modules, show_progress)
-        _add(modules.runners, f"mast_{name}", exits_cleanly(runner))
+    _add(modules.controllers, "mast_mac", fast_mac(modules))
+    bases = {
+        "mast_episode": fast_episode_runner(modules.runners["episode"], modules),
+        "mast_parallel": modules.runners["parallel"],
+    }
+    for name, base in bases.items():
+        runner = recording_runner(base, modules, show_progress)
+        _add(modules.runners, name, exits_cleanly(runner))
     _registered[str(host.root)] = modules
     return modules
 

@@ -16,20 +16,27 @@ class HostModules:
     """The parts of an imported host that the plugin builds on.
 
     Attributes:
-        learners, runners, environments: the host's registries, ``{name: factory}``.
+        learners, runners, controllers, environments: the host's registries, ``{name: factory}``.
         mixers: ``{name: args -> mixing network}``.
         running_mean_std: the host's ``RunningMeanStd``.
         episode_batch: the host's ``EpisodeBatch``.
         episodes_of: the ``EpisodeBatch`` in what the host's ``runner.run()`` returns.
+        returned: ``(episodes, returns) -> what runner.run() returns``.
+        selected: ``actions -> what mac.select_actions() returns``.
+        step: ``(environment, actions) -> (reward, over, info)``.
     """
 
     learners: Registry
     runners: Registry
+    controllers: Registry
     environments: Registry
     mixers: dict[str, Callable[[Any], Any]]
     running_mean_std: Callable[..., Any]
     episode_batch: Callable[..., Any]
     episodes_of: Callable[[Any], Any]
+    returned: Callable[[Any, list[Any]], Any]
+    selected: Callable[[Any], Any]
+    step: Callable[[Any, Any], tuple[Any, bool, dict[str, Any]]]
 
 
 class Host(ABC):

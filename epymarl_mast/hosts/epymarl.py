@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from epymarl_mast.errors import HostError
 from epymarl_mast.hosts import compat, smaclite_maps
@@ -62,11 +63,15 @@ class EPyMARL(Host):
         return HostModules(
             learners=learners.REGISTRY,
             runners=importlib.import_module("runners").REGISTRY,
+            controllers=importlib.import_module("controllers").REGISTRY,
             environments=importlib.import_module("envs").REGISTRY,
             mixers={"qmix": qmix.QMixer, "vdn": lambda args: vdn.VDNMixer()},
             running_mean_std=importlib.import_module("components.standarize_stream").RunningMeanStd,
             episode_batch=buffers.EpisodeBatch,
             episodes_of=lambda returned: returned,
+            returned=lambda episodes, returns: episodes,
+            selected=lambda actions: actions,
+            step=_step,
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:
@@ -79,3 +84,8 @@ class EPyMARL(Host):
         ):
             runpy.run_path(str(self.main), run_name="__main__")
         return records.folder
+
+
+def _step(environment: Any, actions: Any) -> tuple[Any, bool, dict[str, Any]]:
+    _, reward, terminated, truncated, info = environment.step(actions)
+    return reward, terminated or truncated, info

@@ -45,11 +45,15 @@ class PyMARLzooPlus(Host):
         return HostModules(
             learners=importlib.import_module("pymarlzooplus.learners").REGISTRY,
             runners=importlib.import_module("pymarlzooplus.runners").REGISTRY,
+            controllers=importlib.import_module("pymarlzooplus.controllers").REGISTRY,
             environments=importlib.import_module("pymarlzooplus.envs").REGISTRY,
             mixers={"qmix": qmix.QMixer, "vdn": lambda args: vdn.VDNMixer()},
             running_mean_std=streams.RunningMeanStd,
             episode_batch=buffers.EpisodeBatch,
             episodes_of=lambda returned: returned[0],
+            returned=lambda episodes, returns: (episodes, returns),
+            selected=lambda actions: (actions, {}),
+            step=lambda environment, actions: environment.step(actions),
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:

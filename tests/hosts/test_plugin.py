@@ -10,11 +10,19 @@ from epymarl_mast.hosts import EPyMARL, PyMARLzooPlus, find_host
 from epymarl_mast.learners import MastQLearner
 
 
+def registries(modules):
+    return modules.learners, modules.runners, modules.controllers
+
+
+def names(modules):
+    return {name: made for registry in registries(modules) for name, made in registry.items()}
+
+
 @pytest.fixture
 def fresh_registries(host, monkeypatch):
     """The host's registries as they are without us."""
     modules = host.load()
-    for registry in (modules.learners, modules.runners):
+    for registry in registries(modules):
         for name in [name for name in registry if name.startswith("mast_")]:
             monkeypatch.delitem(registry, name)
     monkeypatch.setattr(plugin, "_registered", {})
@@ -22,12 +30,13 @@ def fresh_registries(host, monkeypatch):
 
 
 def test_registering_twice_changes_nothing(host, fresh_registries):
-    before = {**fresh_registries.learners, **fresh_registries.runners}
+    before = names(fresh_registries)
     plugin.register(host)
-    once = {**fresh_registries.learners, **fresh_registries.runners}
+    once = names(fresh_registries)
     plugin.register(host)
-    assert {**fresh_registries.learners, **fresh_registries.runners} == once
-    assert once.keys() - before.keys() == {"mast_q_learner", "mast_episode", "mast_parallel"}
+    assert names(fresh_registries) == once
+    ours = {"mast_q_learner", "mast_episode", "mast_parallel", "mast_mac"}
+    assert once.keys() - before.keys() == ours
     assert {name: once[name] for name in before} == before
 
 

@@ -1,0 +1,80 @@
+"""``mast_mac``: the host's multi-agent controller, acting without torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from epymarl_mast.controllers.actor import Actor, can_act
+from epymarl_mast.hosts.base import HostModules
+
+
+def fast_mac(host: HostModules) -> Any:
+    """The factory to register: ``(scheme, groups, args) -> controller``.
+
+    The controller is the host's own, for shared networks or for a network per agent; only
+    :meth:`select_actions` is another. It draws from its own seeded generator, not from torch's.
+    """
+    classes = {
+        name: _fast(host.controllers[name], host) for name in ("basic_mac", "non_shared_mac")
+    }
+
+    def make(scheme: Any, groups: Any, args: Any) -> Any:
+        name = "non_shared_mac" if args.agent.endswith("_ns") else "basic_mac"
+        return classes[name](scheme, groups, args)
+
+    return make
+
+
+def _fast(base: type[Any], host: HostModules) -> type[Any]:
+    class FastMAC(base):  # type: ignore[misc]
+        """Acts as its base does; same distribution of actions, other random numbers."""
+
+        def __init__(self, scheme: Any, groups: Any, args: Any) -> None:
+            super().__init__(scheme, groups, args)
+            self._actor: Actor | None = None
+            if args.action_selector == "epsilon_greedy" and can_act(self.agent):
+                acting_seed = np.random.SeedSequence(args.seed).generate_state(3)[2]
+                self._actor = Actor(
+                    self.agent,
+                    self.n_agents,
+                    args.n_actions,
+                    last_action=args.obs_last_action,
+                    agent_id=args.obs_agent_id,
+                    generator=np.random.default_rng(acting_seed),
+                )
+
+        def start_episodes(self, environments: int) -> Actor | None:
+            """An actor with today's weights and fresh memory; None for an agent it cannot run."""
+            if self._actor is not None:
+                self._actor.refresh()
+                self._actor.reset(environments)
+            return self._actor
+
+        def epsilon_at(self, t_env: int, test_mode: bool) -> float:
+            """Exploration rate, noted on the host's selector as its own does."""
+            selector = self.action_selector
+            epsilon = selector.schedule.eval(t_env)
+            selector.epsilon = self.args.evaluation_epsilon if test_mode else epsilon
+            return float(selector.epsilon)
+
+        def select_actions(
+            self, ep_batch: Any, t_ep: int, t_env: int, bs: Any = slice(None),
+            test_mode: bool = False,
+        ) -> Any:  # fmt: skip
+            if self._actor is None:
+                return super().select_actions(ep_batch, t_ep, t_env, bs=bs, test_mode=test_mode)
+            if t_ep == 0:
+                self.start_episodes(ep_batch.batch_size)
+            rows = ep_batch.batch_size * self.n_agents
+            observations = ep_batch["obs"][:, t_ep].reshape(rows, -1).cpu().numpy()
+            available = ep_batch["avail_actions"][:, t_ep].reshape(rows, -1).cpu().numpy()
+            epsilon = self.epsilon_at(t_env, test_mode)
+            chosen = self._actor.act(observations, available, epsilon).reshape(-1, self.n_agents)
+            actions = torch.from_numpy(chosen[bs].copy()).to(ep_batch.device)
+            return host.selected(actions)
+
+    FastMAC.__name__ = FastMAC.__qualname__ = f"Mast{base.__name__}"
+    return FastMAC

@@ -1,0 +1,159 @@
+"""Fast acting and storing: the host's own decisions and episodes, at another speed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from epymarl_mast import plugin
+from epymarl_mast.controllers import act_kernel
+
+LBF = {"key": "lbforaging:Foraging-8x8-2p-3f-v3", "time_limit": 25, "seed": 5}
+AGENTS = {
+    "shared-gru": {},
+    "shared-ff": {"use_rnn": False, "obs_last_action": False},
+    "per-agent-gru": {"agent": "rnn_ns", "obs_agent_id": False},
+    "per-agent-ff": {"agent": "rnn_ns", "use_rnn": False},
+}
+
+
+class SilentLogger:
+    def __init__(self):
+        self.stats = {}
+        self.console_logger = SimpleNamespace(info=lambda *_: None, error=print)
+
+    def log_stat(self, key, value, t, to_sacred=True):
+        self.stats.setdefault(key, []).append((t, float(np.asarray(value))))
+
+
+@pytest.fixture
+def make_runner(host, host_module, make_args):
+    """A runner on level-based foraging with a controller whose network is 80 % sparse."""
+
+    def make(runner, mac, **changes):
+        modules = plugin.register(host)
+        extra = {"pretrained_wrapper": None} if host.name == "epymarl" else {}
+        args = make_args(
+            **{
+                "env": "gymma", "env_args": {**LBF, **extra}, "runner": runner, "mac": mac,
+                "batch_size_run": 1, "render": False, "evaluate": False, "explorer": None,
+                "reward_scalarisation": "sum", "runner_log_interval": 60, "test_nepisode": 2,
+                "learner": "mast_q_learner", "epsilon_start": 0.0, "epsilon_finish": 0.0,
+                "mixer": "qmix", "mast": changes.pop("mast"), **changes,
+            }
+        )  # fmt: skip
+        logger = SilentLogger()
+        made = modules.runners[runner](args, logger)
+        info = made.get_env_info()
+        args.n_agents, args.n_actions = info["n_agents"], info["n_actions"]
+        args.state_shape = info["state_shape"]
+        one_hot = host_module("components.transforms").OneHot(out_dim=args.n_actions)
+        scheme = {
+            "state": {"vshape": info["state_shape"]},
+            "obs": {"vshape": info["obs_shape"], "group": "agents"},
+            "actions": {"vshape": (1,), "group": "agents", "dtype": torch.long},
+            "avail_actions": {"vshape": (args.n_actions,), "group": "agents", "dtype": torch.int},
+            "reward": {"vshape": (1,)},
+            "terminated": {"vshape": (1,), "dtype": torch.uint8},
+        }
+        groups, preprocess = {"agents": args.n_agents}, {"actions": ("actions_onehot", [one_hot])}
+        full = {**scheme, "actions_onehot": {"vshape": (args.n_actions,), "group": "agents"}}
+        torch.manual_seed(3)
+        controller = modules.controllers[mac](full, groups, args)
+        with torch.no_grad():
+            for weight in controller.parameters():
+                if weight.ndim == 2:
+                    weight.mul_(torch.rand(weight.shape) < 0.2).mul_(4.0)
+        controller.online_buffer = SimpleNamespace(insert=lambda fields: None)
+        explorer = (None,) if host.name == "pymarlzooplus" else ()
+        made.setup(scheme, groups, preprocess, controller, *explorer)
+        return made, modules, logger
+
+    return make
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_same_seed_without_exploration_gives_identical_episodes(make_runner, mast_options, agent):
+    stock_mac = "non_shared_mac" if "per-agent" in agent else "basic_mac"
+    options = {"mast": mast_options(), **AGENTS[agent]}
+    stock, modules, stock_log = make_runner("episode", stock_mac, **options)
+    fast, _, fast_log = make_runner("mast_episode", "mast_mac", **options)
+    for test_mode in (False, False, True, True, False):
+        theirs = modules.episodes_of(stock.run(test_mode=test_mode)).data.transition_data
+        ours = modules.episodes_of(fast.run(test_mode=test_mode)).data.transition_data
+        assert ours.keys() == theirs.keys()
+        for key, field in theirs.items():
+            assert ours[key].dtype == field.dtype, key
+            assert torch.equal(ours[key], field), key
+    assert fast.t_env == stock.t_env > 0
+    assert fast_log.stats == stock_log.stats
+    assert {"return_mean", "test_return_mean", "ep_length_mean", "epsilon"} <= set(fast_log.stats)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_q_values_are_the_agents_own(make_runner, mast_options, agent):
+    options = {"mast": mast_options(), **AGENTS[agent]}
+    fast, modules, _ = make_runner("mast_episode", "mast_mac", **options)
+    batch = modules.episodes_of(fast.run())
+    mac = fast.mac
+    actor = mac.start_episodes(1)
+    mac.init_hidden(1)
+    for t in range(int(batch["filled"].sum())):
+        with torch.no_grad():
+            theirs = mac.forward(batch, t)[0].numpy()
+        chosen = actor.act(batch["obs"][0, t].numpy(), batch["avail_actions"][0, t].numpy(), 0.0)
+        np.testing.assert_allclose(actor.q_values, theirs, rtol=1e-5, atol=1e-5)
+        assert chosen.tolist() == batch["actions"][0, t].flatten().tolist()
+
+
+def test_weights_are_taken_anew_for_every_episode(make_runner, mast_options):
+    fast, _, _ = make_runner("mast_episode", "mast_mac", mast=mast_options())
+    fast.run()
+    before = fast.mac._actor.q_values.copy()
+    with torch.no_grad():
+        for parameter in fast.mac.agent.fc2.parameters():
+            parameter.zero_()
+    fast.run()
+    assert before.any()
+    assert not fast.mac._actor.q_values.any()
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
+def test_actions_follow_the_hosts_distribution(host_module, make_args, epsilon):
+    """Chi-square of our counts and the host's against the exact probabilities."""
+    draws, actions = 20_000, 6
+    q = np.array([[0.1, 0.9, 0.5, 2.0, -1.0, 0.3]], np.float32)
+    available = np.array([[1, 1, 0, 0, 1, 1]], np.int32)
+    expected = np.where(available[0] > 0, epsilon / 4, 0.0)
+    expected[1] += 1 - epsilon
+
+    selectors = host_module("components.action_selectors").REGISTRY
+    args = make_args(epsilon_start=epsilon, epsilon_finish=epsilon)
+    torch.manual_seed(0)
+    theirs = selectors["epsilon_greedy"](args).select_action(
+        torch.from_numpy(q).expand(draws, 1, -1),
+        torch.from_numpy(available).expand(draws, 1, -1),
+        t_env=0,
+    )
+    ours = np.empty(draws, np.int64)
+    act_kernel.epsilon_greedy(
+        np.repeat(q, draws, 0), np.repeat(available, draws, 0), epsilon,
+        np.random.default_rng(0).random((draws, 2)), ours,
+    )  # fmt: skip
+    for chosen in (ours, theirs.flatten().numpy()):
+        counts = np.bincount(chosen, minlength=actions)
+        assert counts[expected == 0].sum() == 0
+        possible = expected > 0
+        goal = expected[possible] * draws
+        statistic = ((counts[possible] - goal) ** 2 / goal).sum()
+        assert statistic < 16.3  # 99.9 % quantile for 3 degrees of freedom
+
+
+def test_an_unknown_agent_acts_as_the_host_does(make_runner, mast_options):
+    fast, modules, _ = make_runner("mast_episode", "mast_mac", mast=mast_options())
+    fast.mac._actor = None
+    episodes = modules.episodes_of(fast.run())
+    assert episodes["filled"].sum() > 1
