@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from epymarl_mast.replay import OnlineBuffer, drop_padding, join_episodes
@@ -53,17 +52,6 @@ class Transitions:
             available=batch["avail_actions"],
             state=batch["state"],
         )
-
-
-def unroll(mac: Any, batch: Any) -> Tensor:
-    """Action values of every step of a batch, by the host's multi-agent controller.
-
-    Returns:
-        (B, T+1, N, U).
-    """
-    mac.init_hidden(batch.batch_size)
-    steps = [mac.forward(batch, t=t) for t in range(batch.max_seq_length)]
-    return torch.stack(steps, dim=1)
 
 
 def with_newest_episodes(batch: Any, buffer: OnlineBuffer, size: int) -> Any:

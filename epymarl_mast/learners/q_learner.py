@@ -17,8 +17,9 @@ from torch import Tensor
 from epymarl_mast import targets
 from epymarl_mast.errors import CheckpointError
 from epymarl_mast.hosts.base import HostModules
-from epymarl_mast.learners.batch import Transitions, unroll, with_newest_episodes
+from epymarl_mast.learners.batch import Transitions, with_newest_episodes
 from epymarl_mast.learners.checkpoint import load_state, save_atomically, save_state
+from epymarl_mast.learners.engines import MaskedEngine, agent_inputs, knows
 from epymarl_mast.learners.sparse_networks import SparseNetworks
 from epymarl_mast.options import MastOptions, check_run
 from epymarl_mast.replay import OnlineBuffer
@@ -82,6 +83,8 @@ class MastQLearner:
         self.ret_ms = host.running_mean_std(shape=(columns,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
 
+        self.engine = MaskedEngine()
+        self.whole_sequence = knows(mac, host)
         self.training_steps = 0
         self.last_target_update_step = 0
         self.log_stats_t = -args.learner_log_interval - 1
@@ -96,12 +99,13 @@ class MastQLearner:
         """
         batch = with_newest_episodes(batch, self.online_buffer, self.options.online_batch_size)
         data = Transitions.from_batch(batch)
-        q_values = unroll(self.mac, batch)  # (B, T+1, N, U)
+        inputs = agent_inputs(self.mac, batch) if self.whole_sequence else None
+        q_values = self.engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
         taken = torch.gather(q_values[:, :-1], 3, data.actions).squeeze(3)  # (B, T, N)
-        values = self._mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
+        values = self.engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
         with torch.no_grad():
             kind = self.target_kind(t_env)
-            next_values = self._next_values(batch, data, q_values)
+            next_values = self._next_values(batch, inputs, data, q_values)
             target = self._targets_of(kind, data, next_values)
 
         mask = data.mask.expand_as(values)
@@ -128,12 +132,14 @@ class MastQLearner:
         start = self.options.td_lambda_start * self.args.t_max
         return "one_step" if t_env < start else "td_lambda"
 
-    def _next_values(self, batch: Any, data: Transitions, q_values: Tensor) -> Tensor:
+    def _next_values(
+        self, batch: Any, inputs: Tensor | None, data: Transitions, q_values: Tensor
+    ) -> Tensor:
         """Target value of the state after each step, (B, T, C)."""
-        next_q = unroll(self.target_mac, batch)[:, 1:]  # (B, T, N, U)
+        next_q = self.engine.unroll(self.target_mac, batch, inputs)[:, 1:]  # (B, T, N, U)
         next_available = data.available[:, 1:]
         per_agent = self._operate(next_q, next_available, q_values[:, 1:].detach())  # (B, T, N)
-        return self._mix(self.target_mixer, per_agent, data.state[:, 1:])
+        return self.engine.mix(self.target_mixer, per_agent, data.state[:, 1:])
 
     def _operate(self, next_q: Tensor, available: Tensor, online_q: Tensor) -> Tensor:
         """From action values (B, T, N, U) to one value per agent (B, T, N)."""
@@ -206,9 +212,6 @@ class MastQLearner:
         targets_by_name = self._targets()
         for name, network in self._online().items():
             targets_by_name[name].load_state_dict(network.state_dict())
-
-    def _mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
-        return agent_values if mixer is None else mixer(agent_values, state)
 
     def _mean_per_agent(self, values: Tensor, mask: Tensor) -> float:
         """Mean over real steps, divided by N as the hosts do, for a joint value too."""

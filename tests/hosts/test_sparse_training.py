@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from epymarl_mast.errors import CheckpointError, OptionError
+from epymarl_mast.learners import engines
 from epymarl_mast.networks import Task, agent_shapes, mixer_shapes, training_cost
 from epymarl_mast.sparse.optimizer_state import per_weight_state
 
@@ -219,3 +220,31 @@ def test_cuda_trains_as_the_cpu_does(bench, sparse_learner, train_on_random_epis
     on_cpu.load_models(str(tmp_path))
     on_cuda.load_models(str(tmp_path))
     assert_nothing_outside_the_masks(on_cuda)
+
+
+@pytest.mark.parametrize("case", ["rigl-adam", "per-agent-gru", "per-agent-ff-vdn", "iql-ff"])
+def test_whole_sequence_equals_the_controllers_own_steps(
+    sparse_learner, train_on_random_episodes, case
+):
+    mast, changes = CASES[case]
+    fast, _ = sparse_learner(mast, **changes)
+    stepwise, _ = sparse_learner(mast, **changes)
+    assert fast.whole_sequence
+    stepwise.whole_sequence = False  # as for a user's own controller
+    for learner in (fast, stepwise):
+        train_on_random_episodes(learner, 5)
+    for name, weight in fast.networks.weights.items():
+        torch.testing.assert_close(weight, stepwise.networks.weights[name], rtol=0, atol=1e-5)
+
+
+def test_a_controller_with_inputs_of_its_own_is_stepped(bench, make_args, mast_options):
+    args = make_args(n_agents=3, n_actions=5, state_shape=11, mast=mast_options())
+    scheme = bench.scheme(**DIMS)
+    learner, _ = bench.ours(scheme, args)
+
+    class Own(type(learner.mac)):
+        def _build_inputs(self, batch, t):
+            return -super()._build_inputs(batch, t)
+
+    assert learner.whole_sequence
+    assert not engines.knows(Own(scheme, {"agents": 3}, args), bench.modules)

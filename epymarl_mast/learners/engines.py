@@ -1,0 +1,91 @@
+"""How the networks are computed over an episode batch. The result is the same for every engine.
+
+``masked`` computes on dense tensors whose absent weights are zero, on any device, and gives the
+gradient at every position. Where it knows the agent network it takes the whole sequence at once.
+
+Legend: B episodes, T steps, N agents, O observation, I inputs, H hidden units, U actions, S state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epymarl_mast.controllers.actor import can_act
+from epymarl_mast.hosts.base import HostModules
+
+
+class MaskedEngine:
+    """Torch on masked dense tensors."""
+
+    name = "masked"
+
+    def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
+        """Action values of every step of a batch.
+
+        Args:
+            mac: the host's multi-agent controller.
+            batch: the host's episode batch.
+            inputs: (B, T, N, I) from :func:`agent_inputs`; None takes the host's own steps.
+
+        Returns:
+            (B, T, N, U).
+        """
+        if inputs is None:
+            mac.init_hidden(batch.batch_size)
+            steps = [mac.forward(batch, t=t) for t in range(batch.max_seq_length)]
+            return torch.stack(steps, dim=1)
+        agents = getattr(mac.agent, "agents", None)
+        if agents is None:
+            return _sequence(mac.agent, inputs)
+        return torch.cat([_sequence(agent, inputs[:, :, [i]]) for i, agent in enumerate(agents)], 2)
+
+    def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
+        """Joint value (B, T, 1) of agent values (B, T, N); those themselves without a mixer."""
+        mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
+        return mixed
+
+
+def knows(mac: Any, host: HostModules) -> bool:
+    """Whether a controller feeds its agents as the hosts' own do, and has a known agent network.
+
+    Others, a user's own for instance, are computed step by step through their own ``forward``.
+    """
+    build = getattr(type(mac), "_build_inputs", None)
+    own = [host.controllers[name]._build_inputs for name in ("basic_mac", "non_shared_mac")]
+    return build in own and can_act(mac.agent)
+
+
+def agent_inputs(mac: Any, batch: Any) -> Tensor:
+    """What the hosts' controllers feed their agents, for all steps at once.
+
+    Returns:
+        (B, T, N, I): observation, last action and agent id, as the options say.
+    """
+    parts = [batch["obs"]]
+    if mac.args.obs_last_action:
+        onehot = batch["actions_onehot"]
+        parts.append(torch.cat([torch.zeros_like(onehot[:, :1]), onehot[:, :-1]], dim=1))
+    if mac.args.obs_agent_id:
+        shape = (*batch["obs"].shape[:2], -1, -1)
+        parts.append(torch.eye(mac.n_agents, device=batch["obs"].device).expand(shape))
+    return torch.cat(parts, dim=3)
+
+
+def _sequence(agent: Any, inputs: Tensor) -> Tensor:
+    """(B, T, N, U) values of one agent network from (B, T, N, I)."""
+    episodes, steps, agents, _ = inputs.shape
+    x = torch.relu(agent.fc1(inputs))  # (B, T, N, H)
+    if isinstance(agent.rnn, nn.GRUCell):
+        rows = x.transpose(0, 1).reshape(steps, episodes * agents, -1)  # (T, B*N, H)
+        start = rows.new_zeros(1, rows.shape[1], rows.shape[2])
+        cell = agent.rnn
+        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+        hidden, _ = torch.gru(rows, start, weights, True, 1, 0.0, agent.training, False, False)
+        h = hidden.view(steps, episodes, agents, -1).transpose(0, 1)
+    else:
+        h = torch.relu(agent.rnn(x))
+    values: Tensor = agent.fc2(h)
+    return values
