@@ -1,0 +1,47 @@
+"""Memory that is kept from one update to the next.
+
+A fresh array of many MB costs a page fault for every 4 KiB, more than the kernels' own work on
+it, so arrays are handed back and reused.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import cast
+
+import numpy as np
+
+from epymarl_mast.sparse.kernels.patterns import Floats
+
+_ALIGNMENT = 16  # floats: 64 bytes, a cache line
+_KEPT = 8  # free arrays that are kept, the largest ones
+
+_free: list[Floats] = []
+
+
+class Lease:
+    """An uninitialised float32 array, handed back when the last reference to the lease goes.
+
+    Attributes:
+        array: (size,) float32, aligned to a cache line; not to be used beyond the lease.
+    """
+
+    def __init__(self, size: int) -> None:
+        whole = _take(size)
+        self.array: Floats = whole[:size]
+        weakref.finalize(self, _give_back, whole).atexit = False
+
+
+def _take(size: int) -> Floats:
+    fitting = [i for i, array in enumerate(_free) if size <= array.size <= 4 * size + 4096]
+    if fitting:
+        return _free.pop(min(fitting, key=lambda i: _free[i].size))
+    raw = np.empty(size + _ALIGNMENT, np.float32)
+    start = -(raw.ctypes.data // 4) % _ALIGNMENT
+    return cast(Floats, raw[start : start + size])
+
+
+def _give_back(array: Floats) -> None:
+    _free.append(array)
+    if len(_free) > _KEPT:
+        _free.pop(min(range(len(_free)), key=lambda i: _free[i].size))
