@@ -2,19 +2,23 @@
 
 ``masked`` computes on dense tensors whose absent weights are zero, on any device, and gives the
 gradient at every position. Where it knows the agent network it takes the whole sequence at once.
+``sparse`` touches kept weights only, on the CPU, and gives the gradient at their positions.
 
 Legend: B episodes, T steps, N agents, O observation, I inputs, H hidden units, U actions, S state.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from epymarl_mast.controllers.actor import can_act
+from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.sparse import kernels
 
 
 class MaskedEngine:
@@ -46,6 +50,83 @@ class MaskedEngine:
         """Joint value (B, T, 1) of agent values (B, T, N); those themselves without a mixer."""
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
         return mixed
+
+
+class SparseEngine(MaskedEngine):
+    """Compiled kernels on the kept weights (:mod:`epymarl_mast.sparse.kernels`)."""
+
+    name = "sparse"
+
+    def __init__(self) -> None:
+        self._patterns: dict[str, dict[str, kernels.SparseMatrix]] = {}
+
+    def follow(self, masks: Mapping[str, Tensor]) -> None:
+        """Take over the masks as they are now.
+
+        Args:
+            masks: ``{name: bool mask}``, named ``agent.…`` and ``mixer.…``; a weight matrix in none
+                of them is dense.
+        """
+        self._patterns = {"agent": {}, "mixer": {}}
+        for name, mask in masks.items():
+            network, _, parameter = name.partition(".")
+            self._patterns[network][parameter] = kernels.SparseMatrix.from_mask(mask)
+
+    def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
+        if inputs is None:
+            raise ValueError("the sparse engine needs the inputs of all steps")
+        weights = dict(mac.agent.named_parameters())
+        patterns = self._patterns["agent"]
+        if "fc1.weight" in weights:
+            return kernels.agent_unroll(inputs, weights, patterns)
+        return torch.cat(
+            [
+                kernels.agent_unroll(inputs[:, :, [i]], _own(weights, i), _own(patterns, i))
+                for i in range(inputs.shape[2])
+            ],
+            dim=2,
+        )
+
+    def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
+        if mixer is None or not any(True for _ in mixer.parameters()):
+            return super().mix(mixer, agent_values, state)
+        weights = dict(mixer.named_parameters())
+        return kernels.qmix(agent_values, state, weights, self._patterns["mixer"])
+
+
+def choose_engine(wanted: str, whole_sequence: bool, device: str) -> tuple[MaskedEngine, str]:
+    """The engine for ``mast.engine``, and why it is that one.
+
+    Args:
+        wanted: ``auto``, ``masked`` or ``sparse``.
+        whole_sequence: whether the agent network is one the engines know (:func:`knows`).
+        device: where the networks are.
+
+    Raises:
+        OptionError: if ``sparse`` is asked for and cannot be had.
+    """
+    if wanted == "masked":
+        return MaskedEngine(), "asked for"
+    missing = None
+    if device != "cpu":
+        missing = f"the networks are on {device}"
+    elif not whole_sequence:
+        missing = "the agent network or its controller is not one of the hosts' own"
+    elif not kernels.available():
+        missing = "numba or an x86-64 CPU with AVX2 is missing"
+    if missing is None:
+        return SparseEngine(), "asked for" if wanted == "sparse" else "on the CPU, known networks"
+    if wanted == "sparse":
+        raise OptionError(f"mast.engine='sparse' cannot be had: {missing}; allowed is 'masked'")
+    return MaskedEngine(), missing
+
+
+Named = TypeVar("Named")
+
+
+def _own(named: Mapping[str, Named], agent: int) -> dict[str, Named]:
+    prefix = f"agents.{agent}."
+    return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
 
 
 def knows(mac: Any, host: HostModules) -> bool:

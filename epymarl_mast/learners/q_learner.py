@@ -19,7 +19,13 @@ from epymarl_mast.errors import CheckpointError
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.batch import Transitions, with_newest_episodes
 from epymarl_mast.learners.checkpoint import load_state, save_atomically, save_state
-from epymarl_mast.learners.engines import MaskedEngine, agent_inputs, knows
+from epymarl_mast.learners.engines import (
+    MaskedEngine,
+    SparseEngine,
+    agent_inputs,
+    choose_engine,
+    knows,
+)
 from epymarl_mast.learners.sparse_networks import SparseNetworks
 from epymarl_mast.options import MastOptions, check_run
 from epymarl_mast.replay import OnlineBuffer
@@ -83,8 +89,10 @@ class MastQLearner:
         self.ret_ms = host.running_mean_std(shape=(columns,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
 
-        self.engine = MaskedEngine()
         self.whole_sequence = knows(mac, host)
+        self.engine, why = choose_engine(self.options.engine, self.whole_sequence, device)
+        self._follow_masks()
+        logger.console_logger.info(f"mast.engine: {self.engine.name} ({why})")
         self.training_steps = 0
         self.last_target_update_step = 0
         self.log_stats_t = -args.learner_log_interval - 1
@@ -99,10 +107,11 @@ class MastQLearner:
         """
         batch = with_newest_episodes(batch, self.online_buffer, self.options.online_batch_size)
         data = Transitions.from_batch(batch)
+        engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if self.whole_sequence else None
-        q_values = self.engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
+        q_values = engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
         taken = torch.gather(q_values[:, :-1], 3, data.actions).squeeze(3)  # (B, T, N)
-        values = self.engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
+        values = engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
         with torch.no_grad():
             kind = self.target_kind(t_env)
             next_values = self._next_values(batch, inputs, data, q_values)
@@ -131,6 +140,16 @@ class MastQLearner:
             return self.options.target
         start = self.options.td_lambda_start * self.args.t_max
         return "one_step" if t_env < start else "td_lambda"
+
+    def _engine_for(self, t_env: int) -> MaskedEngine:
+        """The engine of the next update: one that evolves the topology needs dense gradients."""
+        due = self.networks.topology.due(self.training_steps + 1, t_env)
+        return MaskedEngine() if due else self.engine
+
+    def _follow_masks(self) -> None:
+        """Tell the engine what the masks are."""
+        if isinstance(self.engine, SparseEngine):
+            self.engine.follow(self.networks.topology.masks)
 
     def _next_values(
         self, batch: Any, inputs: Tensor | None, data: Transitions, q_values: Tensor
@@ -193,6 +212,7 @@ class MastQLearner:
         self.optimiser.step()
         if due:
             self.networks.evolve_(dense_gradients, self.optimiser, t_env)
+            self._follow_masks()
         return grad_norm
 
     def _refresh_targets(self) -> None:
@@ -281,6 +301,7 @@ class MastQLearner:
             self.optimiser.load_state_dict(_load(folder / "opt.th"))
             self._copy_to_targets()
             self.networks.load_state_dict(state["topology"])
+            self._follow_masks()
         except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise CheckpointError(f"{folder} does not fit this run: {reason}") from error

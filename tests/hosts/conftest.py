@@ -15,7 +15,7 @@ class RecordingLogger:
 
     def __init__(self):
         self.stats = {}
-        self.console_logger = SimpleNamespace(info=print)
+        self.console_logger = SimpleNamespace(info=lambda text: None)
 
     def log_stat(self, key, value, t, to_sacred=True):
         self.stats.setdefault(key, []).append(float(value))

@@ -230,7 +230,7 @@ def test_whole_sequence_equals_the_controllers_own_steps(
     fast, _ = sparse_learner(mast, **changes)
     stepwise, _ = sparse_learner(mast, **changes)
     assert fast.whole_sequence
-    stepwise.whole_sequence = False  # as for a user's own controller
+    stepwise.whole_sequence, stepwise.engine = False, engines.MaskedEngine()  # a controller of its own
     for learner in (fast, stepwise):
         train_on_random_episodes(learner, 5)
     for name, weight in fast.networks.weights.items():

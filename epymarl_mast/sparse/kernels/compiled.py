@@ -40,7 +40,7 @@ TILE = 4  # steps whose weight gradients are summed in registers
 
 
 def compiled(function: Callable[..., None]) -> Any:
-    """njit with a cache on disk where there is a place for one."""
+    """Njit with a cache on disk where there is a place for one."""
     try:
         dispatcher = njit(cache=True, boundscheck=False, error_model="numpy")(function)
     except RuntimeError:  # numba: no directory can be written

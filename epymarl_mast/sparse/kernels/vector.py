@@ -190,7 +190,7 @@ def _relu(b: Builder, x: Value) -> Value:
 
 
 def _sign(b: Builder, x: Value) -> Value:
-    """torch's derivative of abs: 0 at 0."""
+    """Torch's derivative of abs: 0 at 0."""
     negative = b.fcmp_ordered("<", x, _constant(0.0))
     other = b.select(negative, _constant(-1.0), _constant(0.0))
     return b.select(_positive(b, x), _constant(1.0), other)
@@ -199,7 +199,7 @@ def _sign(b: Builder, x: Value) -> Value:
 def _dot(
     b: Builder, start: list[Value], x: Value, columns: Value, values: Value, k: Value, stop: Value
 ) -> list[Value]:
-    """start + the kept weights k … stop times their input features: one row of a block's SpMM."""
+    """Start + the kept weights k … stop times their input features: one row of a block's SpMM."""
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         weight = _splat(b, b.load(_at(b, values, i)))
@@ -445,7 +445,7 @@ def mix_unit_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
     db0,
     d_final,
     df0,
-):  # noqa: ANN001
+):
     """Gradients of one embedding unit; d_q is added to, all others are written."""
     gradients = []
     for v in range(VECTORS):
