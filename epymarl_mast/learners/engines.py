@@ -59,6 +59,7 @@ class SparseEngine(MaskedEngine):
 
     def __init__(self) -> None:
         self._patterns: dict[str, dict[str, kernels.SparseMatrix]] = {}
+        self._weights: dict[nn.Module, dict[str, Tensor]] = {}  # walking a module takes long
 
     def follow(self, masks: Mapping[str, Tensor]) -> None:
         """Take over the masks as they are now.
@@ -75,7 +76,7 @@ class SparseEngine(MaskedEngine):
     def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
         if inputs is None:
             raise ValueError("the sparse engine needs the inputs of all steps")
-        weights = dict(mac.agent.named_parameters())
+        weights = self._weights_of(mac.agent)
         patterns = self._patterns["agent"]
         if "fc1.weight" in weights:
             return kernels.agent_unroll(inputs, weights, patterns)
@@ -88,10 +89,15 @@ class SparseEngine(MaskedEngine):
         )
 
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
-        if mixer is None or not any(True for _ in mixer.parameters()):
+        if mixer is None or not self._weights_of(mixer):
             return super().mix(mixer, agent_values, state)
-        weights = dict(mixer.named_parameters())
+        weights = self._weights_of(mixer)
         return kernels.qmix(agent_values, state, weights, self._patterns["mixer"])
+
+    def _weights_of(self, network: nn.Module) -> dict[str, Tensor]:
+        if network not in self._weights:
+            self._weights[network] = dict(network.named_parameters())
+        return self._weights[network]
 
 
 def choose_engine(wanted: str, whole_sequence: bool, device: str) -> tuple[MaskedEngine, str]:

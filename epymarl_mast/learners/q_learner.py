@@ -207,7 +207,8 @@ class MastQLearner:
         self.training_steps += 1
         due = self.networks.topology.due(self.training_steps, t_env)
         dense_gradients = self.networks.dense_gradients() if due else {}
-        self.networks.mask_gradients_()
+        if due or not isinstance(self.engine, SparseEngine):  # its gradients are masked already
+            self.networks.mask_gradients_()
         grad_norm = torch.nn.utils.clip_grad_norm_(self.params, self.args.grad_norm_clip)
         self.optimiser.step()
         if due:
@@ -244,9 +245,9 @@ class MastQLearner:
         self.log_stats_t = t_env
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
-        named: dict[str, Any] = {"lr": self.args.lr}
+        named: dict[str, Any] = {"lr": self.args.lr, "fused": True}
         if self.options.optimizer == "rmsprop":
-            named.update(alpha=self.args.optim_alpha, eps=self.args.optim_eps)
+            named = {"lr": self.args.lr, "alpha": self.args.optim_alpha, "eps": self.args.optim_eps}
         return OPTIMIZERS[self.options.optimizer](self.params, **named)
 
     def _online(self) -> dict[str, Any]:
