@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
 from epymarl_mast.hosts.base import Host
 from epymarl_mast.hosts.environments import check_environment
-from epymarl_mast.options import check_run
+from epymarl_mast.learners.checkpoint import check_checkpoint
+from epymarl_mast.options import check_host_options, check_run, uses_mast
 from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_file
 
 
@@ -62,9 +64,11 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
     command = SacredCommand.parse(rest)
     command.apply_to(config)
 
-    if str(config.get("learner")).startswith("mast_"):
+    check_host_options(config)
+    if uses_mast(config):
         check_run(config)
     check_environment(host, config)
+    check_checkpoint(config)
     arguments = [
         f"--config={_host_name(algorithm_file)}",
         f"--env-config={_host_name(environment_file)}",
@@ -116,6 +120,12 @@ class SacredCommand:
                 f"cannot read {' '.join(arguments)!r}: write options as in "
                 "--config=mast_qmix --env-config=gymma with key=value … [Sacred's options]"
             ) from None
+        if "=" in str(parsed["COMMAND"]):
+            raise OptionError(f"{parsed['COMMAND']} belongs after the word 'with'")
+        if parsed.get("--mongo_db") and importlib.util.find_spec("pymongo") is None:
+            raise OptionError(
+                f"-m {parsed['--mongo_db']} needs the MongoDB driver: pip install pymongo"
+            )
         updates, files = get_config_updates(parsed["UPDATE"])
         return cls(updates, files, bool(parsed.get("--force")))
 
@@ -128,14 +138,15 @@ class SacredCommand:
         known = copy.deepcopy(config)
         overrides = [read_yaml(_override_path(file), file) for file in self.files]
         for updates in (*overrides, self.updates):
-            for path in [] if self.force else _paths(updates):
-                self._check_path(path, known)
+            for path, value in [] if self.force else _leaves(updates):
+                self._check(path, value, known)
             merge(config, updates)
 
     @staticmethod
-    def _check_path(path: tuple[str, ...], known: Mapping[str, Any]) -> None:
-        if path == ("seed",):
-            return  # Sacred's own
+    def _check(path: tuple[str, ...], value: object, known: Mapping[str, Any]) -> None:
+        if path == ("seed",):  # Sacred's own
+            _check_type("seed", value, default=0)
+            return
         here: Any = known
         for depth, key in enumerate(path):
             if not isinstance(here, Mapping) or (not here and depth):
@@ -143,8 +154,12 @@ class SacredCommand:
             if key not in here:
                 name = ".".join(path[: depth + 1])
                 hint = _nearest_path(name, known) or nearest(key, here)
+                if name == "mast":
+                    hint = ", which is not one of ours: --config=mast_qmix is"
                 raise OptionError(f"{name} is not an option of this configuration{hint}")
             here = here[key]
+        if path[0] != "mast":  # which has a schema of its own
+            _check_type(".".join(path), value, default=here)
 
 
 def algorithm_path(host: Host | None, name: str | None) -> Path:
@@ -190,11 +205,18 @@ def _config_path(
         raise OptionError(f"{option}=NAME is needed: one of {', '.join([*also, *own])}")
     path = _as_file(name) or folder / f"{name}.yaml"
     if not path.is_file():
+        known = [*also, *own]
+        hint = _where_else(kind, name) or nearest(name, known)
         raise OptionError(
-            f"{option}={name}: {host.name} has no such configuration"
-            f"{nearest(name, [*also, *own])}; allowed are {', '.join([*also, *own])} or a YAML file"
+            f"{option}={name}: {host.name} has no such configuration{hint}; "
+            f"allowed are {', '.join(known)} or a YAML file"
         )
     return path
+
+
+def _where_else(kind: str, name: str) -> str:
+    on_epymarl = kind == "envs" and name in ("sc2", "sc2v2", "smaclite")
+    return " (EPyMARL has: --host path/to/epymarl)" if on_epymarl else ""
 
 
 def _as_file(name: str) -> Path | None:
@@ -223,18 +245,34 @@ def _host_name(file: Path) -> str:
     return str(file.with_suffix(""))
 
 
-def _paths(updates: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Dotted paths of all leaves."""
-    paths: list[tuple[str, ...]] = []
+def _check_type(name: str, value: object, default: object) -> None:
+    """Refuse text for a number and the like; None, and what has no default, is free."""
+    if isinstance(default, bool):
+        fits, words = isinstance(value, bool), "True or False"
+    elif isinstance(default, (int, float)):
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+        words = "a number"
+    else:
+        return
+    if value is not None and not fits:
+        raise OptionError(f"{name}={value!r} is not allowed: {words} is")
+
+
+def _leaves(
+    updates: Mapping[str, Any], above: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], Any]]:
+    """``(path, value)`` of everything that is not a block."""
+    leaves: list[tuple[tuple[str, ...], Any]] = []
     for key, value in updates.items():
         here = (*above, str(key))
-        paths += _paths(value, here) if isinstance(value, Mapping) and value else [here]
-    return paths
+        nested = isinstance(value, Mapping) and value
+        leaves += _leaves(value, here) if nested else [(here, value)]
+    return leaves
 
 
 def _nearest_path(name: str, known: Mapping[str, Any]) -> str:
     """A hint for a key that exists in another block: ``sparsity`` is ``mast.sparsity``."""
-    paths = [".".join(path) for path in _paths(known)]
+    paths = [".".join(path) for path, _ in _leaves(known)]
     last = name.rpartition(".")[2]
     match = next((path for path in paths if path.rpartition(".")[2] == last), None)
     if match is None:

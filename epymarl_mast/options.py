@@ -128,6 +128,16 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
         raise OptionError(
             f"hypernet_layers={config['hypernet_layers']!r} is not known to QMIX: allowed are 1, 2"
         )
+    if config.get("runner") == "mast_episode" and config.get("batch_size_run", 1) != 1:
+        raise OptionError(
+            f"batch_size_run={config['batch_size_run']} needs runner=mast_parallel: mast_episode "
+            "runs one environment"
+        )
+    if config.get("batch_size", 1) > config.get("buffer_size", float("inf")):
+        raise OptionError(
+            f"batch_size={config['batch_size']} is larger than buffer_size="
+            f"{config['buffer_size']}: no update would ever be made"
+        )
     for key in ("prioritized_buffer", "use_emdqn"):
         if config.get(key, False):
             raise OptionError(f"{key}=True is not supported by mast_q_learner: allowed is False")
@@ -137,6 +147,30 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
             "mast_q_learner: allowed is 'q'"
         )
     return options
+
+
+def check_host_options(config: Mapping[str, Any]) -> None:
+    """Refuse values of the host's own options with which no run makes sense.
+
+    Raises:
+        OptionError: naming the first one.
+    """
+    if str(config.get("runner")).startswith("mast_") and not uses_mast(config):
+        raise OptionError(
+            f"runner={config['runner']!r} fills the second buffer of a mast learner, but "
+            f"learner={config.get('learner')!r}: allowed is learner=mast_q_learner"
+        )
+    for key in ("t_max", "batch_size", "buffer_size", "batch_size_run", "hidden_dim", "lr",
+                "test_nepisode", "test_interval"):  # fmt: skip
+        if key in config and not config[key] > 0:
+            raise OptionError(f"{key}={config[key]!r} is not allowed: a number > 0 is")
+    if not 0 <= config.get("gamma", 1.0) <= 1:
+        raise OptionError(f"gamma={config['gamma']!r} is not allowed: a number >= 0 and <= 1 is")
+
+
+def uses_mast(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration trains one of our learners."""
+    return str(config.get("learner")).startswith("mast_")
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -9,6 +9,7 @@ from epymarl_mast.controllers import fast_mac
 from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.hosts import Host, HostModules, running_host
 from epymarl_mast.hosts.attach import keep_results_out_of_git
+from epymarl_mast.hosts.environments import check_gymnasium_knows
 from epymarl_mast.launch import prepare
 from epymarl_mast.learners import MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
@@ -56,7 +57,9 @@ def register_running_host() -> None:
     keep_results_out_of_git(host)
     asked = [a.partition("=")[2] for a in sys.argv if a.startswith("--config=")]
     if asked and asked[0] in shipped_algorithms():
-        sys.argv[1:] = prepare(host, sys.argv[1:]).arguments
+        invocation = prepare(host, sys.argv[1:])
+        check_gymnasium_knows(host, invocation.config)
+        sys.argv[1:] = invocation.arguments
 
 
 def _add(registry: dict[str, Any], name: str, factory: Any) -> None:

@@ -16,3 +16,6 @@ def main() -> None:
     except MastError as error:
         print(f"mast: error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("mast: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None

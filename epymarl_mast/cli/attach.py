@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from epymarl_mast.errors import HostError
 from epymarl_mast.hosts import attach as attaching
-from epymarl_mast.hosts import find_host
 from epymarl_mast.hosts.epymarl import EPyMARL
 
 Checkout = Annotated[Path, typer.Argument(help="Path of an EPyMARL checkout.")]
@@ -25,9 +25,9 @@ def detach(path: Checkout) -> None:
 
 
 def _checkout(path: Path) -> EPyMARL:
-    host = find_host(str(path))
-    assert isinstance(host, EPyMARL)
-    return host
+    if not EPyMARL.is_checkout(path):
+        raise HostError(f"{path} is not an EPyMARL checkout (no src/main.py with its config there)")
+    return EPyMARL(path.resolve())
 
 
 def _tell(changed: list[str], nothing: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from epymarl_mast.hosts import find_host
+from epymarl_mast.hosts.environments import check_gymnasium_knows
 from epymarl_mast.launch import prepare
 from epymarl_mast.tracking.summary import finished_run, print_summary
 
@@ -32,6 +33,7 @@ def train(
     found = find_host(host)
     invocation = prepare(found, context.args)
     register(found, show_progress=True)
+    check_gymnasium_knows(found, invocation.config)
     started = time.time()
     folder = found.run(invocation.arguments, invocation.results)
     run = finished_run(folder) if folder is not None else None

@@ -25,6 +25,8 @@ def quieten_third_parties() -> None:
 
     Both hosts also print deprecation warnings of libraries at import that no user can act on.
     """
+    # For processes of the parallel runner too.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:sacred.dependencies")
     for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

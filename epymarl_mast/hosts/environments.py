@@ -100,10 +100,32 @@ def check_environment(host: Host, config: Mapping[str, Any]) -> None:
         if ":" in str(key) and module in PACKAGES:
             _need(PACKAGES[module], f"env_args.key={key}")
         limit = arguments.get("time_limit")
+        if limit is not None and not (isinstance(limit, int) and limit > 0):
+            raise OptionError(f"env_args.time_limit={limit!r} is not allowed: a number > 0 is")
         if host.name == "pymarlzooplus" and module == "lbforaging" and limit and limit > 50:
             raise OptionError(
-                f"env_args.time_limit={limit}: pymarlzooplus allows at most 50 for lbforaging"
+                f"env_args.time_limit={limit}: pymarlzooplus allows at most 50 for lbforaging "
+                "(100 is its default): env_args.time_limit=50"
             )
+
+
+def check_gymnasium_knows(host: Host, config: Mapping[str, Any]) -> None:
+    """Refuse a gymma key that nothing registered; the host must be loaded, it registers some.
+
+    Raises:
+        OptionError: with gymnasium's own sentence.
+    """
+    key = str((config.get("env_args") or {}).get("key"))
+    module, colon, name = key.partition(":")
+    renamed = host.name == "pymarlzooplus" and (module == "mpe" or "v1" in name or "v2" in name)
+    if config.get("env") != "gymma" or not colon or renamed:
+        return
+    import gymnasium
+
+    try:
+        gymnasium.spec(key)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise OptionError(f"env_args.key={key}: {str(error).splitlines()[0]}") from None
 
 
 def _need(package: Package, said: str) -> None:

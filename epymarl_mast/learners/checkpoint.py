@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from epymarl_mast.errors import CheckpointError
+from epymarl_mast.errors import CheckpointError, OptionError
 
 FILE_NAME = "mast.pt"
 FORMAT = 1
+
+
+def check_checkpoint(config: Mapping[str, Any]) -> None:
+    """Refuse a ``checkpoint_path`` that holds nothing to load, before anything starts.
+
+    The hosts end such a run as if it had been done, or with a stack trace.
+
+    Raises:
+        OptionError: saying what ``checkpoint_path`` must be.
+    """
+    path = config.get("checkpoint_path")
+    if not path:
+        if config.get("evaluate"):
+            raise OptionError("evaluate=True needs checkpoint_path=<folder of checkpoints>")
+        return
+    folder = Path(path).expanduser()
+    steps = [p for p in folder.glob("*") if p.is_dir() and p.name.isdigit()]
+    if steps:
+        return
+    what = "does not exist" if not folder.is_dir() else "holds no folder named by a step number"
+    hint = ""
+    if folder.name.isdigit() and (folder / "agent.th").is_file():
+        hint = f"; give its parent and load_step={folder.name}"
+    raise OptionError(f"checkpoint_path={path} {what}{hint}")
 
 
 def save_atomically(value: Any, path: Path) -> None:

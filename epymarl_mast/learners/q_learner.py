@@ -120,8 +120,12 @@ class MastQLearner:
         mask = data.mask.expand_as(values)
         td_error = (values - target) * mask
         loss = (td_error**2).sum() / mask.sum()
+        updates = self.networks.topology.updates
         grad_norm = self._optimise(loss, t_env)
         self._refresh_targets()
+        evolved = self.networks.topology.updates > updates
+        if evolved:
+            self._log(sparse_metrics(self.networks.topology, self.cost), t_env)
         if t_env - self.log_stats_t >= self.args.learner_log_interval:
             scalars = {
                 "loss": loss.item(),
@@ -132,7 +136,10 @@ class MastQLearner:
                 "mast_target_kind": _TARGET_KINDS[kind],
                 "mast_online_episodes": float(len(self.online_buffer)),
             }
-            self._log({**scalars, **sparse_metrics(self.networks.topology, self.cost)}, t_env)
+            self._log(scalars, t_env)
+            if not evolved:
+                self._log(sparse_metrics(self.networks.topology, self.cost), t_env)
+            self.log_stats_t = t_env
 
     def target_kind(self, t_env: int) -> str:
         """Which return is the regression target at ``t_env``: hybrid switches at T_0."""
@@ -242,7 +249,6 @@ class MastQLearner:
     def _log(self, scalars: dict[str, float], t_env: int) -> None:
         for key, value in scalars.items():
             self.logger.log_stat(key, value, t_env)
-        self.log_stats_t = t_env
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
         named: dict[str, Any] = {"lr": self.args.lr, "fused": True}

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts.base import HostModules
-from epymarl_mast.options import check_run
+from epymarl_mast.options import check_host_options, check_run
 from epymarl_mast.tracking.progress import Progress
 
 
@@ -26,12 +25,8 @@ def recording_runner(base: type[Any], host: HostModules, show_progress: bool) ->
         """Runs episodes as its base does; test episodes are not recorded."""
 
         def __init__(self, args: Any, logger: Any) -> None:
-            if not args.learner.startswith("mast_"):
-                raise OptionError(
-                    f"runner={args.runner!r} fills the second buffer of a mast learner, but "
-                    f"learner={args.learner!r}: allowed is learner=mast_q_learner"
-                )
-            check_run(vars(args))  # before any environment starts
+            check_host_options(vars(args))  # before any environment starts
+            check_run(vars(args))
             super().__init__(args, logger)
             training = show_progress and not args.evaluate
             self._progress = Progress(args.t_max) if training else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from epymarl_mast.cli import main
 from epymarl_mast.hosts import PyMARLzooPlus
 
 KEY = "env_args.key=lbforaging:Foraging-8x8-2p-3f-v3"
+LIMIT = "env_args.time_limit=50"
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def refuse_options(refuse):
     """The same for ``mast train`` on the embedded host with options after ``with``."""
 
     def run(*options):
-        return refuse("train", "--config=mast_qmix", "--env-config=gymma", "with", KEY, *options)
+        return refuse(
+            "train", "--config=mast_qmix", "--env-config=gymma", "with", KEY, LIMIT, *options
+        )
 
     return run
 
@@ -63,6 +67,19 @@ OPTIONS = {
     "prioritized_buffer=True": ("prioritized_buffer=True", "allowed is False"),
     "env_args.time_limit=500": ("env_args.time_limit=500", "at most 50"),
     "env_args.maps=1": ("env_args.maps",),
+    "env_args.time_limit=abc": ("env_args.time_limit='abc'", "a number"),
+    "env_args.time_limit=-3": ("env_args.time_limit=-3", "> 0"),
+    "seed=abc": ("seed='abc'", "a number"),
+    "lr=fast": ("lr='fast'", "a number"),
+    "use_cuda=yes": ("use_cuda='yes'", "True or False"),
+    "t_max=-5": ("t_max=-5", "> 0"),
+    "gamma=1.5": ("gamma=1.5", "<= 1"),
+    "batch_size=6000": ("batch_size=6000", "buffer_size=5000"),
+    "batch_size_run=2": ("batch_size_run=2", "runner=mast_parallel"),
+    "hypernet_layers=3": ("hypernet_layers=3", "1, 2"),
+    "learner=q_learner": ("learner='q_learner'", "mast_q_learner"),
+    "evaluate=True": ("evaluate=True", "checkpoint_path"),
+    "checkpoint_path=/nonexistent": ("checkpoint_path=/nonexistent", "does not exist"),
     "no_such_file.yaml": ("no_such_file.yaml", "neither key=value nor a file"),
 }
 
@@ -76,7 +93,7 @@ def test_options(refuse_options, option):
 
 def test_common_reward_with_a_mixer(refuse, checkout):
     said = refuse("train", "--host", checkout.root, "--config=mast_qmix", "--env-config=gymma",
-                  "with", KEY, "common_reward=False")  # fmt: skip
+                  "with", KEY, LIMIT, "common_reward=False")  # fmt: skip
     assert "common_reward=False" in said
     assert "mixer='qmix'" in said
 
@@ -110,6 +127,39 @@ def test_command_line(refuse, arguments, parts):
     said = refuse("train", *arguments)
     for part in parts:
         assert part in said
+
+
+def test_checkpoint_path_one_level_too_deep(refuse_options, tmp_path):
+    folder = tmp_path / "models" / "350"
+    folder.mkdir(parents=True)
+    (folder / "agent.th").touch()
+    said = refuse_options(f"checkpoint_path={folder}")
+    assert "load_step=350" in said
+
+
+def test_option_before_with(refuse):
+    said = refuse("train", "--config=mast_qmix", "--env-config=gymma", "mast.sparsity=0.5")
+    assert "belongs after the word 'with'" in said
+    said = refuse("flops", "--config=mast_qmix", "--n-agents=2", "--obs=4", "--state=4",
+                  "--n-actions=3", "mast.sparsity=0.5")  # fmt: skip
+    assert "belongs after the word 'with'" in said
+
+
+def test_mongo_without_its_driver(refuse_options, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pymongo" else find(name)
+    )
+    assert "pip install pymongo" in refuse_options("-m", "localhost:27017:marl")
+
+
+def test_unknown_gymnasium_environment(mast, tmp_path):
+    done = mast(
+        tmp_path, "train", "--host=pymarlzooplus", "--config=mast_qmix", "--env-config=gymma",
+        "with", "env_args.key=lbforaging:Foraging-8x8-2p-3f-v9", "env_args.time_limit=50", code=2,
+    )  # fmt: skip
+    assert done.err.count("\n") == 1
+    assert "v9" in done.err
 
 
 def test_missing_package_of_an_environment(refuse, monkeypatch):
