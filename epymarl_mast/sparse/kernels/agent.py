@@ -18,6 +18,7 @@ from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, numbers,
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
     Floats,
+    Gradients,
     JoinedMatrix,
     SparseMatrix,
     gru_cell,
@@ -141,20 +142,20 @@ class _AgentUnroll(torch.autograd.Function):
         source, (by_batch, by_time, by_agent, _) = flat(inputs)
         target, (out_batch, out_time, out_agent, _) = flat(d_outputs)
         kept_in, kept_core, kept_out = saved.kept
-        d_first, d_core, d_last = (np.zeros(m.kept, np.float32) for m in (first, core, last))
-        d_first_bias, d_core_bias, d_last_bias = (
-            np.zeros(m.shape[0], np.float32) for m in (first, core, last)
-        )
+        d = Gradients((first, core, last))
+        # Steps whose gradients are summed in registers: more pays where sums are costly.
+        tile = 1 if d.spread else 4
         features = (rounded(n_inputs), rounded(n_outputs), hidden, core.shape[0])
-        scratch = [Lease(kernels().TILE * LANES * n) for n in features] + [Lease(hidden * LANES)]
+        scratch = [Lease(tile * LANES * n) for n in features] + [Lease(hidden * LANES)]
         kernels().agent_backward(
             source, lanes.offsets(by_batch, by_agent), by_time, lanes.steps, lanes.in_last,
             first.csr(kept_in), recurrent, core.csr(kept_core), core.transposed(kept_core),
             last.csr(kept_out), last.transposed(kept_out),
-            target, lanes.offsets(out_batch, out_agent), out_time, network.sizes,
+            target, lanes.offsets(out_batch, out_agent), out_time, network.sizes, tile, d.spread,
             saved.zh.array, saved.gates.array, *(lease.array for lease in scratch),
-            d_first, d_first_bias, d_core, d_core_bias, d_last, d_last_bias,
+            *(array for layer in zip(d.values, d.biases, strict=True) for array in layer),
         )  # fmt: skip
+        (d_first, d_first_bias), (d_core, d_core_bias), (d_last, d_last_bias) = map(d.sums, range(3))
         return (
             None, None, None,
             *first.scatter(d_first), torch.from_numpy(d_first_bias),

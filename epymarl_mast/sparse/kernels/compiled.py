@@ -27,16 +27,20 @@ from epymarl_mast.sparse.kernels.vector import (
     row_linear,
     row_relu,
     row_sum,
+    row_sum_spread,
     row_where_positive,
     sddmm_1,
     sddmm_2,
     sddmm_4,
     sddmm_8,
     sddmm_16,
+    spread_1,
+    spread_2,
+    spread_4,
+    spread_8,
+    spread_16,
     unpack_tile,
 )
-
-TILE = 4  # steps whose weight gradients are summed in registers
 
 
 def compiled(function: Callable[..., None]) -> Any:
@@ -103,40 +107,72 @@ def multiply_where_positive(matrix, rows, x, x0, gate, gate0, y, y0):  # type: i
 
 
 @compiled
-def add_weight_gradient(matrix, x, x0, x_stride, g, g0, g_stride, steps, d_values, d_bias):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """SDDMM: d_values += (G X^T) at the kept weights, d_bias += G 1, summed over steps."""
+def add_weight_gradient(  # type: ignore[no-untyped-def] # noqa: ANN201
+    matrix,  # noqa: ANN001
+    x,  # noqa: ANN001
+    x0,  # noqa: ANN001
+    x_stride,  # noqa: ANN001
+    g,  # noqa: ANN001
+    g0,  # noqa: ANN001
+    g_stride,  # noqa: ANN001
+    steps,  # noqa: ANN001
+    spread,  # noqa: ANN001
+    d_values,  # noqa: ANN001
+    d_bias,  # noqa: ANN001
+):
+    """SDDMM: d_values += (G X^T) at the kept weights, d_bias += G 1, summed over steps.
+
+    With ``spread`` each gradient is 16 numbers that the caller has to sum.
+    """
     starts, columns, _ = matrix
     for row in range(len(starts) - 1):
         k, stop = starts[row], starts[row + 1]
         at = g0 + row * LANES
-        while stop - k >= 16:
-            sddmm_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 16
-        if stop - k >= 8:
-            sddmm_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 8
-        if stop - k >= 4:
-            sddmm_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 4
-        if stop - k >= 2:
-            sddmm_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 2
-        if stop - k >= 1:
-            sddmm_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-        row_sum(g, at, g_stride, steps, row, d_bias)
+        if spread:
+            while stop - k >= 16:
+                spread_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 16
+            if stop - k >= 8:
+                spread_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 8
+            if stop - k >= 4:
+                spread_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 4
+            if stop - k >= 2:
+                spread_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 2
+            if stop - k >= 1:
+                spread_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+            row_sum_spread(g, at, g_stride, steps, row, d_bias)
+        else:
+            while stop - k >= 16:
+                sddmm_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 16
+            if stop - k >= 8:
+                sddmm_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 8
+            if stop - k >= 4:
+                sddmm_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 4
+            if stop - k >= 2:
+                sddmm_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 2
+            if stop - k >= 1:
+                sddmm_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+            row_sum(g, at, g_stride, steps, row, d_bias)
 
 
 # ------------------------------------------------------------------------------ layout
 
 
 @compiled
-def pack(source, rows, lane0, shift, features, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def pack(source, rows, lane0, shift, features, ahead, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """Rows of a caller's array to a block; y needs room for features rounded up to 16."""
     for feature in range(0, features, WIDTH):
         count = min(WIDTH, features - feature)
         for lane in range(0, LANES, WIDTH):
             at = y0 + feature * LANES - lane0
-            pack_tile(source, rows, lane0 + lane, shift + feature, count, y, at)
+            pack_tile(source, rows, lane0 + lane, shift + feature, count, ahead, y, at)
 
 
 @compiled
@@ -208,7 +244,7 @@ def agent_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
         for t in range(steps[block]):
             now = (slot + (t if save else t % 2)) * 2 * block_size
             after = (slot + (t + 1 if save else (t + 1) % 2)) * 2 * block_size
-            pack(inputs, input_rows, lane0, t * input_stride, n_inputs, x, 0)
+            pack(inputs, input_rows, lane0, t * input_stride, n_inputs, input_stride, x, 0)
             multiply(w_in, b_in, 0, hidden, True, x, 0, zh, now)
             if recurrent:
                 starts, columns, values = w_core
@@ -253,6 +289,8 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
     output_rows,  # noqa: ANN001
     output_stride,  # noqa: ANN001
     sizes,  # noqa: ANN001
+    tile,  # noqa: ANN001
+    spread,  # noqa: ANN001
     zh,  # noqa: ANN001
     gates,  # noqa: ANN001
     x,  # noqa: ANN001
@@ -284,13 +322,13 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
         clear(dh, 0, block_size)
         last = steps[block]
         while last > 0:
-            first = max(0, last - TILE)
+            first = max(0, last - tile)
             for t in range(last - 1, first - 1, -1):
                 i = t - first
                 now = (slot + t) * 2 * block_size
                 dq0, dz0, core0 = i * q_size, i * block_size, i * core_size
-                pack(inputs, input_rows, lane0, t * input_stride, n_inputs, x, i * x_size)
-                pack(d_outputs, output_rows, lane0, t * output_stride, n_outputs, dq, dq0)
+                pack(inputs, input_rows, lane0, t * input_stride, n_inputs, -input_stride, x, i * x_size)
+                pack(d_outputs, output_rows, lane0, t * output_stride, n_outputs, -output_stride, dq, dq0)
                 if block == len(steps) - 1 and lanes_in_last < LANES:
                     clear_lanes(dq, dq0, n_outputs, lanes_in_last)
                 if recurrent:
@@ -308,17 +346,17 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
                     multiply_where_positive(w_out_t, hidden, dq, dq0, zh, after, d_core, core0)
                 multiply_where_positive(w_core_t, hidden, d_core, core0, zh, now, dz, dz0)
             count = last - first
-            tile = (slot + first) * 2 * block_size
+            bottom = (slot + first) * 2 * block_size
             step = 2 * block_size
             add_weight_gradient(
-                w_core, zh, tile, step, d_core, 0, core_size, count, d_core_values, d_core_bias
+                w_core, zh, bottom, step, d_core, 0, core_size, count, spread, d_core_values, d_core_bias
             )
             add_weight_gradient(
-                w_in, x, 0, x_size, dz, 0, block_size, count, d_in_values, d_in_bias
+                w_in, x, 0, x_size, dz, 0, block_size, count, spread, d_in_values, d_in_bias
             )
-            new = tile + (step if recurrent else 0) + block_size
+            new = bottom + (step if recurrent else 0) + block_size
             add_weight_gradient(
-                w_out, zh, new, step, dq, 0, q_size, count, d_out_values, d_out_bias
+                w_out, zh, new, step, dq, 0, q_size, count, spread, d_out_values, d_out_bias
             )
             last = first
         slot += steps[block] + 1
@@ -368,8 +406,8 @@ def mixer_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
     for block in range(len(state_rows) // LANES):
         lane0 = block * LANES
         at = block * saved_stride
-        pack(states, state_rows, lane0, 0, n_state, x, 0)
-        pack(agent_values, value_rows, lane0, 0, n_agents, q, 0)
+        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
         before_bias, before_value = wide + narrow, wide + narrow + embed
         multiply(w_state, b_state, 0, before_bias, two_layers, x, 0, saved, at)
         multiply(w_state, b_state, before_bias, before_value, False, x, 0, saved, at)
@@ -409,6 +447,7 @@ def mixer_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
     output_rows,  # noqa: ANN001
     d_agent_values,  # noqa: ANN001
     sizes,  # noqa: ANN001
+    spread,  # noqa: ANN001
     saved,  # noqa: ANN001
     saved_stride,  # noqa: ANN001
     x,  # noqa: ANN001
@@ -437,8 +476,8 @@ def mixer_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
     for block in range(blocks):
         lane0 = block * LANES
         at = block * saved_stride
-        pack(states, state_rows, lane0, 0, n_state, x, 0)
-        pack(agent_values, value_rows, lane0, 0, n_agents, q, 0)
+        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
         for lane in range(LANES):
             dy[lane] = d_outputs[output_rows[lane0 + lane]]
         if block == blocks - 1:
@@ -465,13 +504,13 @@ def mixer_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
                 w_final_t, narrow, d_saved, finals, saved, at + narrow0, d_saved, narrow0
             )
             add_weight_gradient(
-                w_first, saved, at, 0, d_saved, weights, 0, 1, d_first_values, d_first_bias
+                w_first, saved, at, 0, d_saved, weights, 0, 1, spread, d_first_values, d_first_bias
             )
             add_weight_gradient(
-                w_final, saved, at + narrow0, 0, d_saved, finals, 0, 1,
+                w_final, saved, at + narrow0, 0, d_saved, finals, 0, 1, spread,
                 d_final_values, d_final_bias,
             )  # fmt: skip
         add_weight_gradient(
-            w_value, saved, at + value0, 0, dy, 0, 0, 1, d_value_values, d_value_bias
+            w_value, saved, at + value0, 0, dy, 0, 0, 1, spread, d_value_values, d_value_bias
         )
-        add_weight_gradient(w_state, x, 0, 0, d_saved, 0, 0, 1, d_state_values, d_state_bias)
+        add_weight_gradient(w_state, x, 0, 0, d_saved, 0, 0, 1, spread, d_state_values, d_state_bias)

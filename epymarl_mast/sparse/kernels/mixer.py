@@ -18,6 +18,7 @@ from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, numbers,
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
     Floats,
+    Gradients,
     JoinedMatrix,
     SparseMatrix,
     matrix_of,
@@ -182,8 +183,7 @@ class _Mix(torch.autograd.Function):
         matrices = (network.on_state, *network.later)
         csr = [m.csr(k) for m, k in zip(matrices, saved.kept, strict=True)]
         transposed = [m.transposed(k) for m, k in zip(matrices, saved.kept, strict=True)]
-        d_kept = [np.zeros(m.kept, np.float32) for m in matrices]
-        d_bias = [np.zeros(m.shape[0], np.float32) for m in matrices]
+        d = Gradients(matrices)
         # A one-layer hypernet has no second layer: the kernel does not look at these.
         value, w_1, w_final = (1, 2, 3) if network.two_layers else (1, 1, 1)
         d_values = (agent_values.new_zeros if ctx.partial else agent_values.new_empty)(
@@ -200,11 +200,12 @@ class _Mix(torch.autograd.Function):
             csr[0], network.two_layers, csr[w_1], transposed[w_1], csr[w_final],
             transposed[w_final], csr[value], transposed[value],
             outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
-            network.sizes, saved.features.array, saved.stride,
-            *(lease.array for lease in scratch), d_kept[0], d_bias[0], d_kept[w_1], d_bias[w_1],
-            d_kept[w_final], d_bias[w_final], d_kept[value], d_bias[value],
+            network.sizes, d.spread, saved.features.array, saved.stride,
+            *(lease.array for lease in scratch), d.values[0], d.biases[0], d.values[w_1], d.biases[w_1],
+            d.values[w_final], d.biases[w_final], d.values[value], d.biases[value],
         )  # fmt: skip
-        weights = [w for m, d in zip(matrices, d_kept, strict=True) for w in m.scatter(d)]
+        d_kept, d_bias = zip(*map(d.sums, range(len(matrices))), strict=True)
+        weights = [w for m, k in zip(matrices, d_kept, strict=True) for w in m.scatter(k)]
         biases = [*np.split(d_bias[0], np.cumsum(network.splits)[:-1]), *d_bias[1:]]
         return (
             d_values if ctx.needs_input_grad[0] else None, None, None, None,

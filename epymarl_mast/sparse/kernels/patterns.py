@@ -16,6 +16,9 @@ from torch import Tensor
 
 LANES = 64  # rows of a batch in one block; vector.py says why
 
+_WIDTH = 16  # of a vector
+_SPREAD_UP_TO = 20_000  # kept weights: 1.3 MB
+
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
@@ -193,3 +196,29 @@ def _known(matrices: tuple[SparseMatrix, ...]) -> JoinedMatrix | None:
 def _remember(matrices: tuple[SparseMatrix, ...], joined: JoinedMatrix) -> JoinedMatrix:
     matrices[0]._joined = (matrices[1:], joined)
     return joined
+
+
+class Gradients:
+    """Where the kernels sum the gradients of several layers, each a matrix and a bias.
+
+    Few kept weights are summed as 16 numbers each, see vector.py; for many, those numbers would
+    neither fit the cache nor be worth their memory.
+
+    Attributes:
+        spread: whether they are.
+        values, biases: of each layer, for the kernels.
+    """
+
+    def __init__(self, matrices: Sequence[JoinedMatrix]) -> None:
+        self.spread = sum(matrix.kept for matrix in matrices) <= _SPREAD_UP_TO
+        size = _WIDTH if self.spread else 1
+        self.values = [np.zeros(matrix.kept * size, np.float32) for matrix in matrices]
+        self.biases = [np.zeros(matrix.shape[0] * size, np.float32) for matrix in matrices]
+
+    def sums(self, layer: int) -> tuple[Floats, Floats]:
+        """(K,) and (O,): the gradients of one layer's kept weights and bias."""
+        value, bias = self.values[layer], self.biases[layer]
+        if not self.spread:
+            return value, bias
+        ones = np.ones(_WIDTH, np.float32)
+        return value.reshape(-1, _WIDTH) @ ones, bias.reshape(-1, _WIDTH) @ ones

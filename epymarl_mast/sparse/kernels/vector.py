@@ -30,7 +30,7 @@ _INT = ir.IntType(32)
 _INDEX = ir.IntType(64)
 _FLOATS = ir.VectorType(_FLOAT, WIDTH)
 _INTS = ir.VectorType(_INT, WIDTH)
-_BITS = ir.VectorType(ir.IntType(1), WIDTH)
+_BYTES = ir.IntType(8).as_pointer()
 
 # 2**f on [-1/2, 1/2], relative error 8e-8
 _EXP2 = (1.0, 0.6931469440460205, 0.24022120237350464, 0.05550713464617729)
@@ -284,11 +284,19 @@ def _sum_vectors(b: Builder, vectors: list[Value]) -> Value:
     return total
 
 
-def _sddmm_group(size: int) -> Any:
+def _sddmm_group(size: int, spread: bool) -> Any:
     @operation
     def group(b, x, x0, x_stride, columns, g, g0, g_stride, steps, k, gradient):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        """gradient[k + j] += sum over steps and lanes of g * x[columns[k + j]], j < size."""
-        rows = [_at(b, x, x0, b.sext(b.load(_at(b, columns, k, j)), _INDEX)) for j in range(size)]
+        """gradient[k + j] += sum over steps and lanes of g * x[columns[k + j]], j < size.
+
+        With ``spread`` a gradient is 16 numbers in a row, whose sum it is; to sum them once at
+        the end, not at every call, lets the caller work on single steps that stay in the cache.
+        """
+        rows = [
+            _at(b, x, x0, b.sext(b.load(_at(b, columns, k, j)), _INDEX)) for j in range(size)
+        ]
+        places = [_at(b, gradient, b.mul(k, _index(WIDTH)), WIDTH * j) for j in range(size)]
+        start = [_load(b, p) for p in places] if spread else [_constant(0.0)] * size
         g = _at(b, g, g0)
 
         def body(i: Value, sums: list[Value]) -> list[Value]:
@@ -301,7 +309,11 @@ def _sddmm_group(size: int) -> Any:
                 ]
             return sums
 
-        sums = _loop(b, _index(0), steps, [_constant(0.0)] * size, body)
+        sums = _loop(b, _index(0), steps, start, body)
+        if spread:
+            for total, place in zip(sums, places, strict=True):
+                _store(b, total, place)
+            return
         total = _sum_vectors(b, sums)
         kind = ir.VectorType(_FLOAT, size).as_pointer()
         target = b.bitcast(_at(b, gradient, k), kind)
@@ -313,25 +325,34 @@ def _sddmm_group(size: int) -> Any:
     return group
 
 
-sddmm_16, sddmm_8, sddmm_4, sddmm_2, sddmm_1 = (_sddmm_group(size) for size in GROUPS)
+sddmm_16, sddmm_8, sddmm_4, sddmm_2, sddmm_1 = (_sddmm_group(n, spread=False) for n in GROUPS)
+spread_16, spread_8, spread_4, spread_2, spread_1 = (_sddmm_group(n, spread=True) for n in GROUPS)
 
 
-@operation
-def row_sum(b, g, g0, g_stride, steps, row, total):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """total[row] += the sum of g over steps and lanes: a bias' gradient."""
-    g = _at(b, g, g0)
+def _row_sum(spread: bool) -> Any:
+    @operation
+    def row_sum(b, g, g0, g_stride, steps, row, total):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        """total[row] += the sum of g over steps and lanes: a bias' gradient."""
+        g = _at(b, g, g0)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
-        at = _at(b, g, b.mul(i, g_stride))
-        return [b.fadd(sums[v], _load(b, _at(b, at, WIDTH * v))) for v in range(VECTORS)]
+        def body(i: Value, sums: list[Value]) -> list[Value]:
+            at = _at(b, g, b.mul(i, g_stride))
+            return [b.fadd(sums[v], _load(b, _at(b, at, WIDTH * v))) for v in range(VECTORS)]
 
-    sums = _loop(b, _index(0), steps, [_constant(0.0)] * VECTORS, body)
-    target = _at(b, total, row)
-    added = b.extract_element(
-        _sum_vectors(b, [b.fadd(b.fadd(sums[0], sums[1]), b.fadd(sums[2], sums[3]))]),
-        ir.Constant(_INT, 0),
-    )
-    b.store(b.fadd(b.load(target), added), target)
+        sums = _loop(b, _index(0), steps, [_constant(0.0)] * VECTORS, body)
+        whole = b.fadd(b.fadd(sums[0], sums[1]), b.fadd(sums[2], sums[3]))
+        if spread:
+            place = _at(b, total, b.mul(row, _index(WIDTH)))
+            _store(b, b.fadd(_load(b, place), whole), place)
+            return
+        target = _at(b, total, row)
+        added = b.extract_element(_sum_vectors(b, [whole]), ir.Constant(_INT, 0))
+        b.store(b.fadd(b.load(target), added), target)
+
+    return row_sum
+
+
+row_sum, row_sum_spread = _row_sum(spread=False), _row_sum(spread=True)
 
 
 # ------------------------------------------------------------------------------ GRU cell
@@ -502,19 +523,27 @@ def _first_bits(b: Builder, count: Value) -> Value:
     return b.icmp_signed("<", lanes, many)
 
 
+def _prefetch(b: Builder, pointer: Value) -> None:
+    """Fetch a cache line into L2; any address is allowed."""
+    read, near, data = (ir.Constant(_INT, i) for i in (0, 2, 1))
+    _call(b, "llvm.prefetch.p0", ir.VoidType(), b.bitcast(pointer, _BYTES), read, near, data)
+
+
 _MASKED_LOAD, _MASKED_STORE = "llvm.masked.load.v16f32.p0", "llvm.masked.store.v16f32.p0"
 
 
 @operation
-def pack_tile(b, source, rows, lane, shift, count, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def pack_tile(b, source, rows, lane, shift, count, ahead, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """y[feature, lane + i] = source[rows[lane + i] + shift + feature], 16 lanes, count <= 16.
 
-    Features count … 15 are written as 0: y has to have room for them.
+    Features count … 15 are written as 0: y has to have room for them. What is packed next, ``ahead``
+    further on in source, is fetched into the cache meanwhile; it need not exist.
     """
     bits = _first_bits(b, count)
     loaded = []
     for i in range(WIDTH):
         row = _at(b, source, b.load(_at(b, rows, lane, i)), shift)
+        _prefetch(b, _at(b, row, ahead))
         pointer = b.bitcast(row, _FLOATS.as_pointer())
         align = ir.Constant(_INT, 4)
         loaded.append(_call(b, _MASKED_LOAD, _FLOATS, pointer, align, bits, _constant(0.0)))
