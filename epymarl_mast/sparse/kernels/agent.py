@@ -155,7 +155,9 @@ class _AgentUnroll(torch.autograd.Function):
             saved.zh.array, saved.gates.array, *(lease.array for lease in scratch),
             *(array for layer in zip(d.values, d.biases, strict=True) for array in layer),
         )  # fmt: skip
-        (d_first, d_first_bias), (d_core, d_core_bias), (d_last, d_last_bias) = map(d.sums, range(3))
+        (d_first, d_first_bias), (d_core, d_core_bias), (d_last, d_last_bias) = map(
+            d.sums, range(3)
+        )
         return (
             None, None, None,
             *first.scatter(d_first), torch.from_numpy(d_first_bias),

@@ -327,8 +327,26 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
                 i = t - first
                 now = (slot + t) * 2 * block_size
                 dq0, dz0, core0 = i * q_size, i * block_size, i * core_size
-                pack(inputs, input_rows, lane0, t * input_stride, n_inputs, -input_stride, x, i * x_size)
-                pack(d_outputs, output_rows, lane0, t * output_stride, n_outputs, -output_stride, dq, dq0)
+                pack(
+                    inputs,
+                    input_rows,
+                    lane0,
+                    t * input_stride,
+                    n_inputs,
+                    -input_stride,
+                    x,
+                    i * x_size,
+                )
+                pack(
+                    d_outputs,
+                    output_rows,
+                    lane0,
+                    t * output_stride,
+                    n_outputs,
+                    -output_stride,
+                    dq,
+                    dq0,
+                )
                 if block == len(steps) - 1 and lanes_in_last < LANES:
                     clear_lanes(dq, dq0, n_outputs, lanes_in_last)
                 if recurrent:
@@ -349,7 +367,17 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
             bottom = (slot + first) * 2 * block_size
             step = 2 * block_size
             add_weight_gradient(
-                w_core, zh, bottom, step, d_core, 0, core_size, count, spread, d_core_values, d_core_bias
+                w_core,
+                zh,
+                bottom,
+                step,
+                d_core,
+                0,
+                core_size,
+                count,
+                spread,
+                d_core_values,
+                d_core_bias,
             )
             add_weight_gradient(
                 w_in, x, 0, x_size, dz, 0, block_size, count, spread, d_in_values, d_in_bias
@@ -513,4 +541,6 @@ def mixer_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
         add_weight_gradient(
             w_value, saved, at + value0, 0, dy, 0, 0, 1, spread, d_value_values, d_value_bias
         )
-        add_weight_gradient(w_state, x, 0, 0, d_saved, 0, 0, 1, spread, d_state_values, d_state_bias)
+        add_weight_gradient(
+            w_state, x, 0, 0, d_saved, 0, 0, 1, spread, d_state_values, d_state_bias
+        )

@@ -292,9 +292,7 @@ def _sddmm_group(size: int, spread: bool) -> Any:
         With ``spread`` a gradient is 16 numbers in a row, whose sum it is; to sum them once at
         the end, not at every call, lets the caller work on single steps that stay in the cache.
         """
-        rows = [
-            _at(b, x, x0, b.sext(b.load(_at(b, columns, k, j)), _INDEX)) for j in range(size)
-        ]
+        rows = [_at(b, x, x0, b.sext(b.load(_at(b, columns, k, j)), _INDEX)) for j in range(size)]
         places = [_at(b, gradient, b.mul(k, _index(WIDTH)), WIDTH * j) for j in range(size)]
         start = [_load(b, p) for p in places] if spread else [_constant(0.0)] * size
         g = _at(b, g, g0)
