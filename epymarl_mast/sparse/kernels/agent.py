@@ -61,7 +61,7 @@ def agent_unroll(
     joined = gru_cell(*middle) if recurrent else stacked(*middle)
     network = _Network(stacked(first), joined, stacked(last), recurrent)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return _AgentUnroll.apply(inputs, lengths, network, *tensors)  # type: ignore[no-any-return]
+        return _AgentUnroll.apply(inputs, lengths, network, *tensors)  # type: ignore[no-untyped-call, no-any-return]
     return _forward(inputs, lengths, network, tensors, save=False)[0]
 
 
@@ -123,7 +123,7 @@ def _forward(
 
 class _AgentUnroll(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, inputs: Tensor, lengths: Tensor | None, network: _Network, *tensors: Tensor
     ) -> Tensor:
         outputs, ctx.saved = _forward(inputs, lengths, network, list(tensors), save=True)
@@ -132,7 +132,7 @@ class _AgentUnroll(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, d_outputs: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, d_outputs: Tensor) -> Any:
         (inputs,) = ctx.saved_tensors
         network: _Network = ctx.network
         saved: _Saved = ctx.saved

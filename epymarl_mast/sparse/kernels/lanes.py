@@ -32,7 +32,8 @@ class Lanes(NamedTuple):
 
     def offsets(self, first: int, second: int) -> Indices:
         """Place of each lane's row in an array with these two strides."""
-        return self.pairs[0] * first + self.pairs[1] * second
+        places: Indices = self.pairs[0] * first + self.pairs[1] * second
+        return places
 
 
 def agent_lanes(batch: int, time: int, agents: int, lengths: Tensor | None) -> Lanes:

@@ -75,7 +75,7 @@ def qmix(
     )
     inputs = (agent_values, *tensors)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        return _Mix.apply(agent_values, state, lengths, network, *tensors)  # type: ignore[no-any-return]
+        return _Mix.apply(agent_values, state, lengths, network, *tensors)  # type: ignore[no-untyped-call, no-any-return]
     return _forward(agent_values, state, lengths, network, tensors, save=False)[0]
 
 
@@ -123,7 +123,7 @@ def _forward(
     save: bool,
 ) -> tuple[Tensor, _Saved]:
     batch, time, _ = agent_values.shape
-    n_agents, n_state, embed, *_ = network.sizes
+    n_agents, n_state, *_ = network.sizes
     if network.on_state.shape[1] != n_state:
         raise ValueError(f"{n_state} state features, not {network.on_state.shape[1]}")
     lanes = mixer_lanes(batch, time, lengths)
@@ -156,7 +156,7 @@ def _forward(
 
 class _Mix(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         agent_values: Tensor,
         state: Tensor,
@@ -173,13 +173,12 @@ class _Mix(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, d_outputs: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, d_outputs: Tensor) -> Any:
         agent_values, state = ctx.saved_tensors
         network: _Network = ctx.network
         saved: _Saved = ctx.saved
         lanes = saved.lanes
         n_agents, n_state, *_ = network.sizes
-        batch, time, _ = agent_values.shape
         matrices = (network.on_state, *network.later)
         csr = [m.csr(k) for m, k in zip(matrices, saved.kept, strict=True)]
         transposed = [m.transposed(k) for m, k in zip(matrices, saved.kept, strict=True)]
@@ -201,7 +200,8 @@ class _Mix(torch.autograd.Function):
             transposed[w_final], csr[value], transposed[value],
             outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
             network.sizes, d.spread, saved.features.array, saved.stride,
-            *(lease.array for lease in scratch), d.values[0], d.biases[0], d.values[w_1], d.biases[w_1],
+            *(lease.array for lease in scratch), d.values[0], d.biases[0],
+            d.values[w_1], d.biases[w_1],
             d.values[w_final], d.biases[w_final], d.values[value], d.biases[value],
         )  # fmt: skip
         d_kept, d_bias = zip(*map(d.sums, range(len(matrices))), strict=True)

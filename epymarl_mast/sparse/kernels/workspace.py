@@ -7,7 +7,6 @@ it, so arrays are handed back and reused.
 from __future__ import annotations
 
 import weakref
-from typing import cast
 
 import numpy as np
 
@@ -38,7 +37,7 @@ def _take(size: int) -> Floats:
         return _free.pop(min(fitting, key=lambda i: _free[i].size))
     raw = np.empty(size + _ALIGNMENT, np.float32)
     start = -(raw.ctypes.data // 4) % _ALIGNMENT
-    return cast(Floats, raw[start : start + size])
+    return raw[start : start + size]
 
 
 def _give_back(array: Floats) -> None:
