@@ -25,7 +25,7 @@ from epymarl_mast.sparse.kernels.patterns import (
     matrix_of,
     stacked,
 )
-from epymarl_mast.sparse.kernels.workspace import Lease
+from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 
 _GRU = ("rnn.weight_ih", "rnn.weight_hh", "rnn.bias_ih", "rnn.bias_hh")
 _LINEAR = ("rnn.weight", "rnn.bias")
@@ -107,7 +107,7 @@ def _forward(
     slots = int(lanes.steps.sum()) + len(lanes.steps) if save else 2
     zh = Lease(slots * 2 * hidden * LANES)
     gates = Lease(slots * 4 * hidden * LANES if save and network.recurrent else 0)
-    x, q = Lease(rounded(n_inputs) * LANES), Lease(rounded(n_outputs) * LANES)
+    scratch = Scratch(rounded(n_inputs) * LANES, rounded(n_outputs) * LANES)
     source, (by_batch, by_time, by_agent, _) = flat(inputs)
     target, (out_batch, out_time, out_agent, _) = flat(outputs)
     kernels().agent_forward(
@@ -116,7 +116,7 @@ def _forward(
         network.core.csr(kept_core),
         _core_bias(core[len(core) // 2 :], hidden), network.last.csr(kept_out), numbers(last_bias),
         target, lanes.offsets(out_batch, out_agent), out_time, network.sizes, save,
-        zh.array, gates.array, x.array, q.array,
+        zh.array, gates.array, *scratch.arrays,
     )  # fmt: skip
     return outputs, _Saved(lanes, zh, gates, (kept_in, kept_core, kept_out))
 
@@ -146,13 +146,13 @@ class _AgentUnroll(torch.autograd.Function):
         # Steps whose gradients are summed in registers: more pays where sums are costly.
         tile = 1 if d.spread else 4
         features = (rounded(n_inputs), rounded(n_outputs), hidden, core.shape[0])
-        scratch = [Lease(tile * LANES * n) for n in features] + [Lease(hidden * LANES)]
+        scratch = Scratch(*(tile * LANES * n for n in features), hidden * LANES)
         kernels().agent_backward(
             source, lanes.offsets(by_batch, by_agent), by_time, lanes.steps, lanes.in_last,
             first.csr(kept_in), recurrent, core.csr(kept_core), core.transposed(kept_core),
             last.csr(kept_out), last.transposed(kept_out),
             target, lanes.offsets(out_batch, out_agent), out_time, network.sizes, tile, d.spread,
-            saved.zh.array, saved.gates.array, *(lease.array for lease in scratch),
+            saved.zh.array, saved.gates.array, *scratch.arrays,
             *(array for layer in zip(d.values, d.biases, strict=True) for array in layer),
         )  # fmt: skip
         (d_first, d_first_bias), (d_core, d_core_bias), (d_last, d_last_bias) = map(

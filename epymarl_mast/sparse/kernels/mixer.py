@@ -24,7 +24,7 @@ from epymarl_mast.sparse.kernels.patterns import (
     matrix_of,
     stacked,
 )
-from epymarl_mast.sparse.kernels.workspace import Lease
+from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 
 # The layers that read the state, as their rows follow each other in one matrix; layers on them.
 _ONE_LAYER = (("hyper_w_1", "hyper_w_final", "hyper_b_1", "V.0"), ("V.2",))
@@ -140,7 +140,7 @@ def _forward(
     stride = network.saved_rows * LANES
     blocks = len(lanes.steps) if save else 1
     saved = Lease(blocks * stride)
-    scratch = [Lease(n * LANES) for n in (rounded(n_state), rounded(n_agents), 1)]
+    scratch = Scratch(rounded(n_state) * LANES, rounded(n_agents) * LANES, LANES)
     values, (value_batch, value_time, _) = flat(agent_values)
     states, (state_batch, state_time, _) = flat(state)
     kernels().mixer_forward(
@@ -149,7 +149,7 @@ def _forward(
         csr[0], np.concatenate(biases[:first]), network.two_layers,
         w_1, b_1, w_final, b_final, value, b_value,
         flat(outputs)[0], lanes.offsets(time, 1), network.sizes,
-        saved.array, stride if save else 0, *(lease.array for lease in scratch),
+        saved.array, stride if save else 0, *scratch.arrays,
     )  # fmt: skip
     return outputs, _Saved(lanes, saved, stride, kept)
 
@@ -189,7 +189,7 @@ class _Mix(torch.autograd.Function):
             agent_values.shape
         )
         features = (rounded(n_state), rounded(n_agents), rounded(n_agents), 1)
-        scratch = [*(Lease(n * LANES) for n in features), Lease(saved.stride)]
+        scratch = Scratch(*(n * LANES for n in features), saved.stride)
         values, (value_batch, value_time, _) = flat(agent_values.contiguous())
         states, (state_batch, state_time, _) = flat(state)
         outer, (outer_batch, outer_time, _) = flat(d_outputs)
@@ -200,7 +200,7 @@ class _Mix(torch.autograd.Function):
             transposed[w_final], csr[value], transposed[value],
             outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
             network.sizes, d.spread, saved.features.array, saved.stride,
-            *(lease.array for lease in scratch), d.values[0], d.biases[0],
+            *scratch.arrays, d.values[0], d.biases[0],
             d.values[w_1], d.biases[w_1],
             d.values[w_final], d.biases[w_final], d.values[value], d.biases[value],
         )  # fmt: skip

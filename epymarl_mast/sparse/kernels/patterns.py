@@ -60,9 +60,9 @@ class SparseMatrix:
 
     def scatter(self, gradient: Floats) -> Tensor:
         """(O, I), zero but for the kept positions."""
-        matrix = torch.zeros(self.shape, dtype=torch.float32)
-        matrix.view(-1).numpy()[self.positions] = gradient
-        return matrix
+        matrix = np.zeros(self.shape, np.float32)
+        matrix.reshape(-1)[self.positions] = gradient
+        return torch.from_numpy(matrix)
 
 
 @lru_cache(maxsize=64)
@@ -118,9 +118,8 @@ class JoinedMatrix:
 
     def gather(self, weights: Sequence[Tensor]) -> Floats:
         """(K,) the parts' kept weights, one part after the other."""
-        return np.concatenate(
-            [part.matrix.values(w) for part, w in zip(self.parts, weights, strict=True)]
-        )
+        kept = [part.matrix.values(w) for part, w in zip(self.parts, weights, strict=True)]
+        return kept[0] if len(kept) == 1 else np.concatenate(kept)
 
     def csr(self, kept: Floats) -> Csr:
         """The matrix (O, I) with the weights that :meth:`gather` returned."""
@@ -134,9 +133,12 @@ class JoinedMatrix:
         """The parts' dense gradients, from the kept weights' in the order of the matrix' rows."""
         kept = np.empty_like(gradient)
         kept[self._order] = gradient
-        stops = np.cumsum([part.matrix.kept for part in self.parts])[:-1]
-        pieces = np.split(kept, stops)
-        return [part.matrix.scatter(p) for part, p in zip(self.parts, pieces, strict=True)]
+        dense, start = [], 0
+        for part in self.parts:
+            stop = start + part.matrix.kept
+            dense.append(part.matrix.scatter(kept[start:stop]))
+            start = stop
+        return dense
 
 
 def _compress(

@@ -31,6 +31,23 @@ class Lease:
         weakref.finalize(self, _give_back, whole).atexit = False
 
 
+class Scratch:
+    """Several arrays of one lease, for one call of a kernel.
+
+    Attributes:
+        arrays: of the sizes asked for, each aligned to a cache line.
+    """
+
+    def __init__(self, *sizes: int) -> None:
+        rounded = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
+        self._lease = Lease(sum(rounded))
+        self.arrays: list[Floats] = []
+        start = 0
+        for size, room in zip(sizes, rounded, strict=True):
+            self.arrays.append(self._lease.array[start : start + size])
+            start += room
+
+
 def _take(size: int) -> Floats:
     fitting = [i for i, array in enumerate(_free) if size <= array.size <= 4 * size + 4096]
     if fitting:
