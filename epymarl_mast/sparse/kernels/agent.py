@@ -18,13 +18,14 @@ from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, numbers,
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
     Floats,
+    Gradients,
     JoinedMatrix,
     SparseMatrix,
     gru_cell,
     matrix_of,
     stacked,
 )
-from epymarl_mast.sparse.kernels.workspace import Lease
+from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 
 _GRU = ("rnn.weight_ih", "rnn.weight_hh", "rnn.bias_ih", "rnn.bias_hh")
 _LINEAR = ("rnn.weight", "rnn.bias")
@@ -60,7 +61,7 @@ def agent_unroll(
     joined = gru_cell(*middle) if recurrent else stacked(*middle)
     network = _Network(stacked(first), joined, stacked(last), recurrent)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return _AgentUnroll.apply(inputs, lengths, network, *tensors)  # type: ignore[no-any-return]
+        return _AgentUnroll.apply(inputs, lengths, network, *tensors)  # type: ignore[no-untyped-call, no-any-return]
     return _forward(inputs, lengths, network, tensors, save=False)[0]
 
 
@@ -106,7 +107,7 @@ def _forward(
     slots = int(lanes.steps.sum()) + len(lanes.steps) if save else 2
     zh = Lease(slots * 2 * hidden * LANES)
     gates = Lease(slots * 4 * hidden * LANES if save and network.recurrent else 0)
-    x, q = Lease(rounded(n_inputs) * LANES), Lease(rounded(n_outputs) * LANES)
+    scratch = Scratch(rounded(n_inputs) * LANES, rounded(n_outputs) * LANES)
     source, (by_batch, by_time, by_agent, _) = flat(inputs)
     target, (out_batch, out_time, out_agent, _) = flat(outputs)
     kernels().agent_forward(
@@ -115,14 +116,14 @@ def _forward(
         network.core.csr(kept_core),
         _core_bias(core[len(core) // 2 :], hidden), network.last.csr(kept_out), numbers(last_bias),
         target, lanes.offsets(out_batch, out_agent), out_time, network.sizes, save,
-        zh.array, gates.array, x.array, q.array,
+        zh.array, gates.array, *scratch.arrays,
     )  # fmt: skip
     return outputs, _Saved(lanes, zh, gates, (kept_in, kept_core, kept_out))
 
 
 class _AgentUnroll(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, inputs: Tensor, lengths: Tensor | None, network: _Network, *tensors: Tensor
     ) -> Tensor:
         outputs, ctx.saved = _forward(inputs, lengths, network, list(tensors), save=True)
@@ -131,7 +132,7 @@ class _AgentUnroll(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, d_outputs: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, d_outputs: Tensor) -> Any:
         (inputs,) = ctx.saved_tensors
         network: _Network = ctx.network
         saved: _Saved = ctx.saved
@@ -141,20 +142,22 @@ class _AgentUnroll(torch.autograd.Function):
         source, (by_batch, by_time, by_agent, _) = flat(inputs)
         target, (out_batch, out_time, out_agent, _) = flat(d_outputs)
         kept_in, kept_core, kept_out = saved.kept
-        d_first, d_core, d_last = (np.zeros(m.kept, np.float32) for m in (first, core, last))
-        d_first_bias, d_core_bias, d_last_bias = (
-            np.zeros(m.shape[0], np.float32) for m in (first, core, last)
-        )
+        d = Gradients((first, core, last))
+        # Steps whose gradients are summed in registers: more pays where sums are costly.
+        tile = 1 if d.spread else 4
         features = (rounded(n_inputs), rounded(n_outputs), hidden, core.shape[0])
-        scratch = [Lease(kernels().TILE * LANES * n) for n in features] + [Lease(hidden * LANES)]
+        scratch = Scratch(*(tile * LANES * n for n in features), hidden * LANES)
         kernels().agent_backward(
             source, lanes.offsets(by_batch, by_agent), by_time, lanes.steps, lanes.in_last,
             first.csr(kept_in), recurrent, core.csr(kept_core), core.transposed(kept_core),
             last.csr(kept_out), last.transposed(kept_out),
-            target, lanes.offsets(out_batch, out_agent), out_time, network.sizes,
-            saved.zh.array, saved.gates.array, *(lease.array for lease in scratch),
-            d_first, d_first_bias, d_core, d_core_bias, d_last, d_last_bias,
+            target, lanes.offsets(out_batch, out_agent), out_time, network.sizes, tile, d.spread,
+            saved.zh.array, saved.gates.array, *scratch.arrays,
+            *(array for layer in zip(d.values, d.biases, strict=True) for array in layer),
         )  # fmt: skip
+        (d_first, d_first_bias), (d_core, d_core_bias), (d_last, d_last_bias) = map(
+            d.sums, range(3)
+        )
         return (
             None, None, None,
             *first.scatter(d_first), torch.from_numpy(d_first_bias),

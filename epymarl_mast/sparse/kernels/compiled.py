@@ -6,6 +6,10 @@ block's number of steps) and the matrices (:class:`patterns.Csr`). Sizes: I inpu
 units, U outputs, S state features, N agents, E mixing units.
 """
 
+# Compiled functions and emitters take arrays, offsets and LLVM values, which have no types.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+# ruff: noqa: ANN001, ANN201
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -27,25 +31,29 @@ from epymarl_mast.sparse.kernels.vector import (
     row_linear,
     row_relu,
     row_sum,
+    row_sum_spread,
     row_where_positive,
     sddmm_1,
     sddmm_2,
     sddmm_4,
     sddmm_8,
     sddmm_16,
+    spread_1,
+    spread_2,
+    spread_4,
+    spread_8,
+    spread_16,
     unpack_tile,
 )
 
-TILE = 4  # steps whose weight gradients are summed in registers
-
 
 def compiled(function: Callable[..., None]) -> Any:
-    """Njit with a cache on disk where there is a place for one."""
+    """Compile by numba, with a cache on disk where there is a place for one."""
     try:
         dispatcher = njit(cache=True, boundscheck=False, error_model="numpy")(function)
     except RuntimeError:  # numba: no directory can be written
         return njit(boundscheck=False, error_model="numpy")(function)
-    _drop_stale(Path(dispatcher.stats.cache_path), function.__name__)
+    _drop_stale(Path(str(dispatcher.stats.cache_path)), function.__name__)
     return dispatcher
 
 
@@ -62,16 +70,16 @@ def _drop_stale(folder: Path, name: str) -> None:
 
 def is_cached(function: Any) -> bool:
     """Whether a compiled function has code on disk."""
-    folder = getattr(function.stats, "cache_path", None)
+    folder: str | None = function.stats.cache_path
     name = f"{Path(__file__).stem}.{function.__name__}-*.nbi"
-    return bool(folder) and any(Path(folder).glob(name))
+    return folder is not None and any(Path(folder).glob(name))
 
 
 # ------------------------------------------------------------------------------ products
 
 
 @compiled
-def multiply(matrix, bias, first, last, relu, x, x0, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def multiply(matrix, bias, first, last, relu, x, x0, y, y0):
     """Rows first … last - 1 of Y = W X + bias, through a relu if wanted; y0 is row 0's place."""
     starts, columns, values = matrix
     for row in range(first, last):
@@ -84,7 +92,7 @@ def multiply(matrix, bias, first, last, relu, x, x0, y, y0):  # type: ignore[no-
 
 
 @compiled
-def multiply_add(matrix, first, last, x, x0, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def multiply_add(matrix, first, last, x, x0, y, y0):
     """Y += rows first … last - 1 of W X; y0 is where row ``first`` goes."""
     starts, columns, values = matrix
     for row in range(first, last):
@@ -93,7 +101,7 @@ def multiply_add(matrix, first, last, x, x0, y, y0):  # type: ignore[no-untyped-
 
 
 @compiled
-def multiply_where_positive(matrix, rows, x, x0, gate, gate0, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def multiply_where_positive(matrix, rows, x, x0, gate, gate0, y, y0):
     """Y = rows 0 … rows - 1 of W X where gate > 0, else 0: the gradient through a relu."""
     starts, columns, values = matrix
     for row in range(rows):
@@ -103,44 +111,76 @@ def multiply_where_positive(matrix, rows, x, x0, gate, gate0, y, y0):  # type: i
 
 
 @compiled
-def add_weight_gradient(matrix, x, x0, x_stride, g, g0, g_stride, steps, d_values, d_bias):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """SDDMM: d_values += (G X^T) at the kept weights, d_bias += G 1, summed over steps."""
+def add_weight_gradient(
+    matrix,
+    x,
+    x0,
+    x_stride,
+    g,
+    g0,
+    g_stride,
+    steps,
+    spread,
+    d_values,
+    d_bias,
+):
+    """SDDMM: d_values += (G X^T) at the kept weights, d_bias += G 1, summed over steps.
+
+    With ``spread`` each gradient is 16 numbers that the caller has to sum.
+    """
     starts, columns, _ = matrix
     for row in range(len(starts) - 1):
         k, stop = starts[row], starts[row + 1]
         at = g0 + row * LANES
-        while stop - k >= 16:
-            sddmm_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 16
-        if stop - k >= 8:
-            sddmm_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 8
-        if stop - k >= 4:
-            sddmm_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 4
-        if stop - k >= 2:
-            sddmm_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            k += 2
-        if stop - k >= 1:
-            sddmm_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-        row_sum(g, at, g_stride, steps, row, d_bias)
+        if spread:
+            while stop - k >= 16:
+                spread_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 16
+            if stop - k >= 8:
+                spread_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 8
+            if stop - k >= 4:
+                spread_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 4
+            if stop - k >= 2:
+                spread_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 2
+            if stop - k >= 1:
+                spread_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+            row_sum_spread(g, at, g_stride, steps, row, d_bias)
+        else:
+            while stop - k >= 16:
+                sddmm_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 16
+            if stop - k >= 8:
+                sddmm_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 8
+            if stop - k >= 4:
+                sddmm_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 4
+            if stop - k >= 2:
+                sddmm_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+                k += 2
+            if stop - k >= 1:
+                sddmm_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
+            row_sum(g, at, g_stride, steps, row, d_bias)
 
 
 # ------------------------------------------------------------------------------ layout
 
 
 @compiled
-def pack(source, rows, lane0, shift, features, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def pack(source, rows, lane0, shift, features, ahead, y, y0):
     """Rows of a caller's array to a block; y needs room for features rounded up to 16."""
     for feature in range(0, features, WIDTH):
         count = min(WIDTH, features - feature)
         for lane in range(0, LANES, WIDTH):
             at = y0 + feature * LANES - lane0
-            pack_tile(source, rows, lane0 + lane, shift + feature, count, y, at)
+            pack_tile(source, rows, lane0 + lane, shift + feature, count, ahead, y, at)
 
 
 @compiled
-def unpack(x, x0, features, target, rows, lane0, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def unpack(x, x0, features, target, rows, lane0, shift):
     """A block to rows of a caller's array: the inverse of :func:`pack`."""
     for feature in range(0, features, WIDTH):
         count = min(WIDTH, features - feature)
@@ -150,7 +190,7 @@ def unpack(x, x0, features, target, rows, lane0, shift):  # type: ignore[no-unty
 
 
 @compiled
-def clear_lanes(x, x0, features, first):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def clear_lanes(x, x0, features, first):
     """Set lanes first … 63 to 0."""
     for feature in range(features):
         for lane in range(first, LANES):
@@ -158,7 +198,7 @@ def clear_lanes(x, x0, features, first):  # type: ignore[no-untyped-def] # noqa:
 
 
 @compiled
-def clear(x, x0, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def clear(x, x0, count):
     """Set ``count`` numbers to 0."""
     for i in range(x0, x0 + count):
         x[i] = 0.0
@@ -168,27 +208,27 @@ def clear(x, x0, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
 
 
 @compiled
-def agent_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
-    inputs,  # noqa: ANN001
-    input_rows,  # noqa: ANN001
-    input_stride,  # noqa: ANN001
-    steps,  # noqa: ANN001
-    w_in,  # noqa: ANN001
-    b_in,  # noqa: ANN001
-    recurrent,  # noqa: ANN001
-    w_core,  # noqa: ANN001
-    b_core,  # noqa: ANN001
-    w_out,  # noqa: ANN001
-    b_out,  # noqa: ANN001
-    outputs,  # noqa: ANN001
-    output_rows,  # noqa: ANN001
-    output_stride,  # noqa: ANN001
-    sizes,  # noqa: ANN001
-    save,  # noqa: ANN001
-    zh,  # noqa: ANN001
-    gates,  # noqa: ANN001
-    x,  # noqa: ANN001
-    q,  # noqa: ANN001
+def agent_forward(
+    inputs,
+    input_rows,
+    input_stride,
+    steps,
+    w_in,
+    b_in,
+    recurrent,
+    w_core,
+    b_core,
+    w_out,
+    b_out,
+    outputs,
+    output_rows,
+    output_stride,
+    sizes,
+    save,
+    zh,
+    gates,
+    x,
+    q,
 ):
     """The unroll of one agent network over blocks of lanes.
 
@@ -208,7 +248,7 @@ def agent_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
         for t in range(steps[block]):
             now = (slot + (t if save else t % 2)) * 2 * block_size
             after = (slot + (t + 1 if save else (t + 1) % 2)) * 2 * block_size
-            pack(inputs, input_rows, lane0, t * input_stride, n_inputs, x, 0)
+            pack(inputs, input_rows, lane0, t * input_stride, n_inputs, input_stride, x, 0)
             multiply(w_in, b_in, 0, hidden, True, x, 0, zh, now)
             if recurrent:
                 starts, columns, values = w_core
@@ -237,35 +277,37 @@ def agent_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
 
 
 @compiled
-def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
-    inputs,  # noqa: ANN001
-    input_rows,  # noqa: ANN001
-    input_stride,  # noqa: ANN001
-    steps,  # noqa: ANN001
-    lanes_in_last,  # noqa: ANN001
-    w_in,  # noqa: ANN001
-    recurrent,  # noqa: ANN001
-    w_core,  # noqa: ANN001
-    w_core_t,  # noqa: ANN001
-    w_out,  # noqa: ANN001
-    w_out_t,  # noqa: ANN001
-    d_outputs,  # noqa: ANN001
-    output_rows,  # noqa: ANN001
-    output_stride,  # noqa: ANN001
-    sizes,  # noqa: ANN001
-    zh,  # noqa: ANN001
-    gates,  # noqa: ANN001
-    x,  # noqa: ANN001
-    dq,  # noqa: ANN001
-    dz,  # noqa: ANN001
-    d_core,  # noqa: ANN001
-    dh,  # noqa: ANN001
-    d_in_values,  # noqa: ANN001
-    d_in_bias,  # noqa: ANN001
-    d_core_values,  # noqa: ANN001
-    d_core_bias,  # noqa: ANN001
-    d_out_values,  # noqa: ANN001
-    d_out_bias,  # noqa: ANN001
+def agent_backward(
+    inputs,
+    input_rows,
+    input_stride,
+    steps,
+    lanes_in_last,
+    w_in,
+    recurrent,
+    w_core,
+    w_core_t,
+    w_out,
+    w_out_t,
+    d_outputs,
+    output_rows,
+    output_stride,
+    sizes,
+    tile,
+    spread,
+    zh,
+    gates,
+    x,
+    dq,
+    dz,
+    d_core,
+    dh,
+    d_in_values,
+    d_in_bias,
+    d_core_values,
+    d_core_bias,
+    d_out_values,
+    d_out_bias,
 ):
     """Gradients of all weights of :func:`agent_forward`, which saved ``zh`` and ``gates``.
 
@@ -284,13 +326,31 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
         clear(dh, 0, block_size)
         last = steps[block]
         while last > 0:
-            first = max(0, last - TILE)
+            first = max(0, last - tile)
             for t in range(last - 1, first - 1, -1):
                 i = t - first
                 now = (slot + t) * 2 * block_size
                 dq0, dz0, core0 = i * q_size, i * block_size, i * core_size
-                pack(inputs, input_rows, lane0, t * input_stride, n_inputs, x, i * x_size)
-                pack(d_outputs, output_rows, lane0, t * output_stride, n_outputs, dq, dq0)
+                pack(
+                    inputs,
+                    input_rows,
+                    lane0,
+                    t * input_stride,
+                    n_inputs,
+                    -input_stride,
+                    x,
+                    i * x_size,
+                )
+                pack(
+                    d_outputs,
+                    output_rows,
+                    lane0,
+                    t * output_stride,
+                    n_outputs,
+                    -output_stride,
+                    dq,
+                    dq0,
+                )
                 if block == len(steps) - 1 and lanes_in_last < LANES:
                     clear_lanes(dq, dq0, n_outputs, lanes_in_last)
                 if recurrent:
@@ -308,17 +368,27 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
                     multiply_where_positive(w_out_t, hidden, dq, dq0, zh, after, d_core, core0)
                 multiply_where_positive(w_core_t, hidden, d_core, core0, zh, now, dz, dz0)
             count = last - first
-            tile = (slot + first) * 2 * block_size
+            bottom = (slot + first) * 2 * block_size
             step = 2 * block_size
             add_weight_gradient(
-                w_core, zh, tile, step, d_core, 0, core_size, count, d_core_values, d_core_bias
+                w_core,
+                zh,
+                bottom,
+                step,
+                d_core,
+                0,
+                core_size,
+                count,
+                spread,
+                d_core_values,
+                d_core_bias,
             )
             add_weight_gradient(
-                w_in, x, 0, x_size, dz, 0, block_size, count, d_in_values, d_in_bias
+                w_in, x, 0, x_size, dz, 0, block_size, count, spread, d_in_values, d_in_bias
             )
-            new = tile + (step if recurrent else 0) + block_size
+            new = bottom + (step if recurrent else 0) + block_size
             add_weight_gradient(
-                w_out, zh, new, step, dq, 0, q_size, count, d_out_values, d_out_bias
+                w_out, zh, new, step, dq, 0, q_size, count, spread, d_out_values, d_out_bias
             )
             last = first
         slot += steps[block] + 1
@@ -328,28 +398,28 @@ def agent_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
 
 
 @compiled
-def mixer_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
-    agent_values,  # noqa: ANN001
-    value_rows,  # noqa: ANN001
-    states,  # noqa: ANN001
-    state_rows,  # noqa: ANN001
-    w_state,  # noqa: ANN001
-    b_state,  # noqa: ANN001
-    two_layers,  # noqa: ANN001
-    w_first,  # noqa: ANN001
-    b_first,  # noqa: ANN001
-    w_final,  # noqa: ANN001
-    b_final,  # noqa: ANN001
-    w_value,  # noqa: ANN001
-    b_value,  # noqa: ANN001
-    outputs,  # noqa: ANN001
-    output_rows,  # noqa: ANN001
-    sizes,  # noqa: ANN001
-    saved,  # noqa: ANN001
-    saved_stride,  # noqa: ANN001
-    x,  # noqa: ANN001
-    q,  # noqa: ANN001
-    y,  # noqa: ANN001
+def mixer_forward(
+    agent_values,
+    value_rows,
+    states,
+    state_rows,
+    w_state,
+    b_state,
+    two_layers,
+    w_first,
+    b_first,
+    w_final,
+    b_final,
+    w_value,
+    b_value,
+    outputs,
+    output_rows,
+    sizes,
+    saved,
+    saved_stride,
+    x,
+    q,
+    y,
 ):
     """The mixing network over blocks of lanes, a lane being one step of one episode.
 
@@ -368,8 +438,8 @@ def mixer_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
     for block in range(len(state_rows) // LANES):
         lane0 = block * LANES
         at = block * saved_stride
-        pack(states, state_rows, lane0, 0, n_state, x, 0)
-        pack(agent_values, value_rows, lane0, 0, n_agents, q, 0)
+        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
         before_bias, before_value = wide + narrow, wide + narrow + embed
         multiply(w_state, b_state, 0, before_bias, two_layers, x, 0, saved, at)
         multiply(w_state, b_state, before_bias, before_value, False, x, 0, saved, at)
@@ -391,39 +461,40 @@ def mixer_forward(  # type: ignore[no-untyped-def] # noqa: ANN201
 
 
 @compiled
-def mixer_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
-    agent_values,  # noqa: ANN001
-    value_rows,  # noqa: ANN001
-    states,  # noqa: ANN001
-    state_rows,  # noqa: ANN001
-    lanes_in_last,  # noqa: ANN001
-    w_state,  # noqa: ANN001
-    two_layers,  # noqa: ANN001
-    w_first,  # noqa: ANN001
-    w_first_t,  # noqa: ANN001
-    w_final,  # noqa: ANN001
-    w_final_t,  # noqa: ANN001
-    w_value,  # noqa: ANN001
-    w_value_t,  # noqa: ANN001
-    d_outputs,  # noqa: ANN001
-    output_rows,  # noqa: ANN001
-    d_agent_values,  # noqa: ANN001
-    sizes,  # noqa: ANN001
-    saved,  # noqa: ANN001
-    saved_stride,  # noqa: ANN001
-    x,  # noqa: ANN001
-    q,  # noqa: ANN001
-    dq,  # noqa: ANN001
-    dy,  # noqa: ANN001
-    d_saved,  # noqa: ANN001
-    d_state_values,  # noqa: ANN001
-    d_state_bias,  # noqa: ANN001
-    d_first_values,  # noqa: ANN001
-    d_first_bias,  # noqa: ANN001
-    d_final_values,  # noqa: ANN001
-    d_final_bias,  # noqa: ANN001
-    d_value_values,  # noqa: ANN001
-    d_value_bias,  # noqa: ANN001
+def mixer_backward(
+    agent_values,
+    value_rows,
+    states,
+    state_rows,
+    lanes_in_last,
+    w_state,
+    two_layers,
+    w_first,
+    w_first_t,
+    w_final,
+    w_final_t,
+    w_value,
+    w_value_t,
+    d_outputs,
+    output_rows,
+    d_agent_values,
+    sizes,
+    spread,
+    saved,
+    saved_stride,
+    x,
+    q,
+    dq,
+    dy,
+    d_saved,
+    d_state_values,
+    d_state_bias,
+    d_first_values,
+    d_first_bias,
+    d_final_values,
+    d_final_bias,
+    d_value_values,
+    d_value_bias,
 ):
     """Gradients of :func:`mixer_forward`; ``d_saved`` mirrors one block of ``saved``."""
     n_agents, n_state, embed, wide, narrow = sizes
@@ -437,8 +508,8 @@ def mixer_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
     for block in range(blocks):
         lane0 = block * LANES
         at = block * saved_stride
-        pack(states, state_rows, lane0, 0, n_state, x, 0)
-        pack(agent_values, value_rows, lane0, 0, n_agents, q, 0)
+        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
         for lane in range(LANES):
             dy[lane] = d_outputs[output_rows[lane0 + lane]]
         if block == blocks - 1:
@@ -465,13 +536,15 @@ def mixer_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
                 w_final_t, narrow, d_saved, finals, saved, at + narrow0, d_saved, narrow0
             )
             add_weight_gradient(
-                w_first, saved, at, 0, d_saved, weights, 0, 1, d_first_values, d_first_bias
+                w_first, saved, at, 0, d_saved, weights, 0, 1, spread, d_first_values, d_first_bias
             )
             add_weight_gradient(
-                w_final, saved, at + narrow0, 0, d_saved, finals, 0, 1,
+                w_final, saved, at + narrow0, 0, d_saved, finals, 0, 1, spread,
                 d_final_values, d_final_bias,
             )  # fmt: skip
         add_weight_gradient(
-            w_value, saved, at + value0, 0, dy, 0, 0, 1, d_value_values, d_value_bias
+            w_value, saved, at + value0, 0, dy, 0, 0, 1, spread, d_value_values, d_value_bias
         )
-        add_weight_gradient(w_state, x, 0, 0, d_saved, 0, 0, 1, d_state_values, d_state_bias)
+        add_weight_gradient(
+            w_state, x, 0, 0, d_saved, 0, 0, 1, spread, d_state_values, d_state_bias
+        )

@@ -19,7 +19,7 @@ def available() -> bool:
     if importlib.util.find_spec("numba") is None or platform.machine() not in _X86:
         return False
     try:
-        from llvmlite import binding
+        from llvmlite import binding  # type: ignore[import-untyped]
 
         features = binding.get_host_cpu_features()
     except (ImportError, RuntimeError):  # RuntimeError: LLVM does not know the host
@@ -32,8 +32,8 @@ def kernels() -> ModuleType:
     """The compiled functions; says so once where their first call will compile them."""
     from epymarl_mast.sparse.kernels import compiled
 
-    entries = (compiled.agent_forward, compiled.agent_backward)
-    entries += (compiled.mixer_forward, compiled.mixer_backward)
+    agent = (compiled.agent_forward, compiled.agent_backward)
+    entries = (*agent, compiled.mixer_forward, compiled.mixer_backward)
     missing = [entry.__name__ for entry in entries if not compiled.is_cached(entry)]
     if missing:
         logger.info("Compiling sparse kernels at their first use: %s", ", ".join(missing))

@@ -7,7 +7,6 @@ and an (episode, step) pair in a mixer.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from epymarl_mast.sparse.kernels.patterns import LANES, Floats, Indices
 
 
-class Lanes(NamedTuple):
+class Lanes:
     """Lanes of the blocks of one batch.
 
     Attributes:
@@ -26,13 +25,17 @@ class Lanes(NamedTuple):
         in_last: how many lanes of the last block are rows of the batch.
     """
 
-    pairs: Indices
-    steps: Indices
-    in_last: int
+    def __init__(self, pairs: Indices, steps: Indices, in_last: int) -> None:
+        self.pairs = pairs
+        self.steps = steps
+        self.in_last = in_last
+        self._offsets: dict[tuple[int, int], Indices] = {}
 
     def offsets(self, first: int, second: int) -> Indices:
         """Place of each lane's row in an array with these two strides."""
-        return self.pairs[0] * first + self.pairs[1] * second
+        if (first, second) not in self._offsets:
+            self._offsets[first, second] = self.pairs[0] * first + self.pairs[1] * second
+        return self._offsets[first, second]
 
 
 def agent_lanes(batch: int, time: int, agents: int, lengths: Tensor | None) -> Lanes:
@@ -83,9 +86,10 @@ def flat(tensor: Tensor) -> tuple[Floats, tuple[int, ...]]:
     if tensor.stride(-1) != 1 and tensor.shape[-1] != 1:
         tensor = tensor.contiguous()
     strides = tensor.stride()
+    if tensor.is_contiguous():
+        return tensor.view(-1).numpy(), strides
     extent = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True))
-    memory = tensor.as_strided((extent if tensor.numel() else 0,), (1,))
-    return memory.numpy(), tuple(strides)
+    return tensor.as_strided((extent if tensor.numel() else 0,), (1,)).numpy(), strides
 
 
 def numbers(tensor: Tensor) -> Floats:

@@ -18,12 +18,13 @@ from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, numbers,
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
     Floats,
+    Gradients,
     JoinedMatrix,
     SparseMatrix,
     matrix_of,
     stacked,
 )
-from epymarl_mast.sparse.kernels.workspace import Lease
+from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 
 # The layers that read the state, as their rows follow each other in one matrix; layers on them.
 _ONE_LAYER = (("hyper_w_1", "hyper_w_final", "hyper_b_1", "V.0"), ("V.2",))
@@ -74,7 +75,7 @@ def qmix(
     )
     inputs = (agent_values, *tensors)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        return _Mix.apply(agent_values, state, lengths, network, *tensors)  # type: ignore[no-any-return]
+        return _Mix.apply(agent_values, state, lengths, network, *tensors)  # type: ignore[no-untyped-call, no-any-return]
     return _forward(agent_values, state, lengths, network, tensors, save=False)[0]
 
 
@@ -122,7 +123,7 @@ def _forward(
     save: bool,
 ) -> tuple[Tensor, _Saved]:
     batch, time, _ = agent_values.shape
-    n_agents, n_state, embed, *_ = network.sizes
+    n_agents, n_state, *_ = network.sizes
     if network.on_state.shape[1] != n_state:
         raise ValueError(f"{n_state} state features, not {network.on_state.shape[1]}")
     lanes = mixer_lanes(batch, time, lengths)
@@ -139,7 +140,7 @@ def _forward(
     stride = network.saved_rows * LANES
     blocks = len(lanes.steps) if save else 1
     saved = Lease(blocks * stride)
-    scratch = [Lease(n * LANES) for n in (rounded(n_state), rounded(n_agents), 1)]
+    scratch = Scratch(rounded(n_state) * LANES, rounded(n_agents) * LANES, LANES)
     values, (value_batch, value_time, _) = flat(agent_values)
     states, (state_batch, state_time, _) = flat(state)
     kernels().mixer_forward(
@@ -148,14 +149,14 @@ def _forward(
         csr[0], np.concatenate(biases[:first]), network.two_layers,
         w_1, b_1, w_final, b_final, value, b_value,
         flat(outputs)[0], lanes.offsets(time, 1), network.sizes,
-        saved.array, stride if save else 0, *(lease.array for lease in scratch),
+        saved.array, stride if save else 0, *scratch.arrays,
     )  # fmt: skip
     return outputs, _Saved(lanes, saved, stride, kept)
 
 
 class _Mix(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         agent_values: Tensor,
         state: Tensor,
@@ -172,25 +173,23 @@ class _Mix(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, d_outputs: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, d_outputs: Tensor) -> Any:
         agent_values, state = ctx.saved_tensors
         network: _Network = ctx.network
         saved: _Saved = ctx.saved
         lanes = saved.lanes
         n_agents, n_state, *_ = network.sizes
-        batch, time, _ = agent_values.shape
         matrices = (network.on_state, *network.later)
         csr = [m.csr(k) for m, k in zip(matrices, saved.kept, strict=True)]
         transposed = [m.transposed(k) for m, k in zip(matrices, saved.kept, strict=True)]
-        d_kept = [np.zeros(m.kept, np.float32) for m in matrices]
-        d_bias = [np.zeros(m.shape[0], np.float32) for m in matrices]
+        d = Gradients(matrices)
         # A one-layer hypernet has no second layer: the kernel does not look at these.
         value, w_1, w_final = (1, 2, 3) if network.two_layers else (1, 1, 1)
         d_values = (agent_values.new_zeros if ctx.partial else agent_values.new_empty)(
             agent_values.shape
         )
         features = (rounded(n_state), rounded(n_agents), rounded(n_agents), 1)
-        scratch = [*(Lease(n * LANES) for n in features), Lease(saved.stride)]
+        scratch = Scratch(*(n * LANES for n in features), saved.stride)
         values, (value_batch, value_time, _) = flat(agent_values.contiguous())
         states, (state_batch, state_time, _) = flat(state)
         outer, (outer_batch, outer_time, _) = flat(d_outputs)
@@ -200,11 +199,13 @@ class _Mix(torch.autograd.Function):
             csr[0], network.two_layers, csr[w_1], transposed[w_1], csr[w_final],
             transposed[w_final], csr[value], transposed[value],
             outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
-            network.sizes, saved.features.array, saved.stride,
-            *(lease.array for lease in scratch), d_kept[0], d_bias[0], d_kept[w_1], d_bias[w_1],
-            d_kept[w_final], d_bias[w_final], d_kept[value], d_bias[value],
+            network.sizes, d.spread, saved.features.array, saved.stride,
+            *scratch.arrays, d.values[0], d.biases[0],
+            d.values[w_1], d.biases[w_1],
+            d.values[w_final], d.biases[w_final], d.values[value], d.biases[value],
         )  # fmt: skip
-        weights = [w for m, d in zip(matrices, d_kept, strict=True) for w in m.scatter(d)]
+        d_kept, d_bias = zip(*map(d.sums, range(len(matrices))), strict=True)
+        weights = [w for m, k in zip(matrices, d_kept, strict=True) for w in m.scatter(k)]
         biases = [*np.split(d_bias[0], np.cumsum(network.splits)[:-1]), *d_bias[1:]]
         return (
             d_values if ctx.needs_input_grad[0] else None, None, None, None,

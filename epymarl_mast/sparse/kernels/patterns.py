@@ -16,6 +16,9 @@ from torch import Tensor
 
 LANES = 64  # rows of a batch in one block; vector.py says why
 
+_WIDTH = 16  # of a vector
+_SPREAD_UP_TO = 20_000  # kept weights: 1.3 MB
+
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
@@ -57,9 +60,9 @@ class SparseMatrix:
 
     def scatter(self, gradient: Floats) -> Tensor:
         """(O, I), zero but for the kept positions."""
-        matrix = torch.zeros(self.shape, dtype=torch.float32)
-        matrix.view(-1).numpy()[self.positions] = gradient
-        return matrix
+        matrix = np.zeros(self.shape, np.float32)
+        matrix.reshape(-1)[self.positions] = gradient
+        return torch.from_numpy(matrix)
 
 
 @lru_cache(maxsize=64)
@@ -115,9 +118,8 @@ class JoinedMatrix:
 
     def gather(self, weights: Sequence[Tensor]) -> Floats:
         """(K,) the parts' kept weights, one part after the other."""
-        return np.concatenate(
-            [part.matrix.values(w) for part, w in zip(self.parts, weights, strict=True)]
-        )
+        kept = [part.matrix.values(w) for part, w in zip(self.parts, weights, strict=True)]
+        return kept[0] if len(kept) == 1 else np.concatenate(kept)
 
     def csr(self, kept: Floats) -> Csr:
         """The matrix (O, I) with the weights that :meth:`gather` returned."""
@@ -131,9 +133,12 @@ class JoinedMatrix:
         """The parts' dense gradients, from the kept weights' in the order of the matrix' rows."""
         kept = np.empty_like(gradient)
         kept[self._order] = gradient
-        stops = np.cumsum([part.matrix.kept for part in self.parts])[:-1]
-        pieces = np.split(kept, stops)
-        return [part.matrix.scatter(p) for part, p in zip(self.parts, pieces, strict=True)]
+        dense, start = [], 0
+        for part in self.parts:
+            stop = start + part.matrix.kept
+            dense.append(part.matrix.scatter(kept[start:stop]))
+            start = stop
+        return dense
 
 
 def _compress(
@@ -193,3 +198,29 @@ def _known(matrices: tuple[SparseMatrix, ...]) -> JoinedMatrix | None:
 def _remember(matrices: tuple[SparseMatrix, ...], joined: JoinedMatrix) -> JoinedMatrix:
     matrices[0]._joined = (matrices[1:], joined)
     return joined
+
+
+class Gradients:
+    """Where the kernels sum the gradients of several layers, each a matrix and a bias.
+
+    Few kept weights are summed as 16 numbers each, see vector.py; for many, those numbers would
+    neither fit the cache nor be worth their memory.
+
+    Attributes:
+        spread: whether they are.
+        values, biases: of each layer, for the kernels.
+    """
+
+    def __init__(self, matrices: Sequence[JoinedMatrix]) -> None:
+        self.spread = sum(matrix.kept for matrix in matrices) <= _SPREAD_UP_TO
+        size = _WIDTH if self.spread else 1
+        self.values = [np.zeros(matrix.kept * size, np.float32) for matrix in matrices]
+        self.biases = [np.zeros(matrix.shape[0] * size, np.float32) for matrix in matrices]
+
+    def sums(self, layer: int) -> tuple[Floats, Floats]:
+        """(K,) and (O,): the gradients of one layer's kept weights and bias."""
+        value, bias = self.values[layer], self.biases[layer]
+        if not self.spread:
+            return value, bias
+        ones = np.ones(_WIDTH, np.float32)
+        return value.reshape(-1, _WIDTH) @ ones, bias.reshape(-1, _WIDTH) @ ones

@@ -10,13 +10,17 @@ meant; ``columns`` int32, the input feature of each kept weight times LANES; ``k
 kept weights. All operations return nothing and write to their array arguments.
 """
 
+# Compiled functions and emitters take arrays, offsets and LLVM values, which have no types.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+# ruff: noqa: ANN001, ANN201, ANN202
+
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
@@ -30,11 +34,17 @@ _INT = ir.IntType(32)
 _INDEX = ir.IntType(64)
 _FLOATS = ir.VectorType(_FLOAT, WIDTH)
 _INTS = ir.VectorType(_INT, WIDTH)
-_BITS = ir.VectorType(ir.IntType(1), WIDTH)
+_BYTES = ir.IntType(8).as_pointer()
 
 # 2**f on [-1/2, 1/2], relative error 8e-8
-_EXP2 = (1.0, 0.6931469440460205, 0.24022120237350464, 0.05550713464617729)
-_EXP2 += (0.009675540961325169, 0.0013276430545374751)
+_EXP2 = (
+    1.0,
+    0.6931469440460205,
+    0.24022120237350464,
+    0.05550713464617729,
+    0.009675540961325169,
+    0.0013276430545374751,
+)
 _LOG2_E = 1.4426950216293335
 _ROUND = 12582912.0  # 1.5 * 2**23: adding it rounds to an integer, held in the low bits
 _EXP_BOUND = 86.0  # beyond, e**x leaves the normal float32 numbers
@@ -190,7 +200,7 @@ def _relu(b: Builder, x: Value) -> Value:
 
 
 def _sign(b: Builder, x: Value) -> Value:
-    """Torch's derivative of abs: 0 at 0."""
+    """The derivative of abs, as torch has it: 0 at 0."""
     negative = b.fcmp_ordered("<", x, _constant(0.0))
     other = b.select(negative, _constant(-1.0), _constant(0.0))
     return b.select(_positive(b, x), _constant(1.0), other)
@@ -199,7 +209,7 @@ def _sign(b: Builder, x: Value) -> Value:
 def _dot(
     b: Builder, start: list[Value], x: Value, columns: Value, values: Value, k: Value, stop: Value
 ) -> list[Value]:
-    """Start + the kept weights k … stop times their input features: one row of a block's SpMM."""
+    """Add to start the kept weights k … stop times their input features: one row of an SpMM."""
 
     def body(i: Value, sums: list[Value]) -> list[Value]:
         weight = _splat(b, b.load(_at(b, values, i)))
@@ -219,7 +229,7 @@ def _bias(b: Builder, bias: Value, row: Value) -> list[Value]:
 
 
 @operation
-def row_linear(b, x, x0, columns, values, k, stop, bias, row, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def row_linear(b, x, x0, columns, values, k, stop, bias, row, y, y0):
     """Y = W x + bias, for one row of W."""
     sums = _dot(b, _bias(b, bias, row), _at(b, x, x0), columns, values, k, stop)
     for v in range(VECTORS):
@@ -227,7 +237,7 @@ def row_linear(b, x, x0, columns, values, k, stop, bias, row, y, y0):  # type: i
 
 
 @operation
-def row_relu(b, x, x0, columns, values, k, stop, bias, row, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def row_relu(b, x, x0, columns, values, k, stop, bias, row, y, y0):
     """Y = relu(W x + bias), for one row of W."""
     sums = _dot(b, _bias(b, bias, row), _at(b, x, x0), columns, values, k, stop)
     for v in range(VECTORS):
@@ -235,7 +245,7 @@ def row_relu(b, x, x0, columns, values, k, stop, bias, row, y, y0):  # type: ign
 
 
 @operation
-def row_add(b, x, x0, columns, values, k, stop, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def row_add(b, x, x0, columns, values, k, stop, y, y0):
     """Y += W x, for one row of W."""
     start = [_load(b, _at(b, y, y0, WIDTH * v)) for v in range(VECTORS)]
     sums = _dot(b, start, _at(b, x, x0), columns, values, k, stop)
@@ -244,7 +254,7 @@ def row_add(b, x, x0, columns, values, k, stop, y, y0):  # type: ignore[no-untyp
 
 
 @operation
-def row_where_positive(b, x, x0, columns, values, k, stop, gate, gate0, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def row_where_positive(b, x, x0, columns, values, k, stop, gate, gate0, y, y0):
     """Y = W x where gate > 0, else 0, for one row of W: the gradient through a relu."""
     sums = _dot(b, [_constant(0.0)] * VECTORS, _at(b, x, x0), columns, values, k, stop)
     for v in range(VECTORS):
@@ -270,7 +280,8 @@ def _sum_vectors(b: Builder, vectors: list[Value]) -> Value:
 
     groups, width = 1, WIDTH
     while len(vectors) > 1:
-        vectors = [fold(*vectors[i : i + 2], groups, width) for i in range(0, len(vectors), 2)]
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [fold(first, second, groups, width) for first, second in pairs]
         groups, width = groups * 2, width // 2
     (total,) = vectors
     while width > 1:
@@ -284,11 +295,17 @@ def _sum_vectors(b: Builder, vectors: list[Value]) -> Value:
     return total
 
 
-def _sddmm_group(size: int) -> Any:
+def _sddmm_group(size: int, spread: bool) -> Any:
     @operation
-    def group(b, x, x0, x_stride, columns, g, g0, g_stride, steps, k, gradient):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        """gradient[k + j] += sum over steps and lanes of g * x[columns[k + j]], j < size."""
+    def group(b, x, x0, x_stride, columns, g, g0, g_stride, steps, k, gradient):
+        """gradient[k + j] += sum over steps and lanes of g * x[columns[k + j]], j < size.
+
+        With ``spread`` a gradient is 16 numbers in a row, whose sum it is; to sum them once at
+        the end, not at every call, lets the caller work on single steps that stay in the cache.
+        """
         rows = [_at(b, x, x0, b.sext(b.load(_at(b, columns, k, j)), _INDEX)) for j in range(size)]
+        places = [_at(b, gradient, b.mul(k, _index(WIDTH)), WIDTH * j) for j in range(size)]
+        start = [_load(b, p) for p in places] if spread else [_constant(0.0)] * size
         g = _at(b, g, g0)
 
         def body(i: Value, sums: list[Value]) -> list[Value]:
@@ -301,7 +318,11 @@ def _sddmm_group(size: int) -> Any:
                 ]
             return sums
 
-        sums = _loop(b, _index(0), steps, [_constant(0.0)] * size, body)
+        sums = _loop(b, _index(0), steps, start, body)
+        if spread:
+            for total, place in zip(sums, places, strict=True):
+                _store(b, total, place)
+            return
         total = _sum_vectors(b, sums)
         kind = ir.VectorType(_FLOAT, size).as_pointer()
         target = b.bitcast(_at(b, gradient, k), kind)
@@ -313,25 +334,34 @@ def _sddmm_group(size: int) -> Any:
     return group
 
 
-sddmm_16, sddmm_8, sddmm_4, sddmm_2, sddmm_1 = (_sddmm_group(size) for size in GROUPS)
+sddmm_16, sddmm_8, sddmm_4, sddmm_2, sddmm_1 = (_sddmm_group(n, spread=False) for n in GROUPS)
+spread_16, spread_8, spread_4, spread_2, spread_1 = (_sddmm_group(n, spread=True) for n in GROUPS)
 
 
-@operation
-def row_sum(b, g, g0, g_stride, steps, row, total):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """total[row] += the sum of g over steps and lanes: a bias' gradient."""
-    g = _at(b, g, g0)
+def _row_sum(spread: bool) -> Any:
+    @operation
+    def row_sum(b, g, g0, g_stride, steps, row, total):
+        """total[row] += the sum of g over steps and lanes: a bias' gradient."""
+        g = _at(b, g, g0)
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
-        at = _at(b, g, b.mul(i, g_stride))
-        return [b.fadd(sums[v], _load(b, _at(b, at, WIDTH * v))) for v in range(VECTORS)]
+        def body(i: Value, sums: list[Value]) -> list[Value]:
+            at = _at(b, g, b.mul(i, g_stride))
+            return [b.fadd(sums[v], _load(b, _at(b, at, WIDTH * v))) for v in range(VECTORS)]
 
-    sums = _loop(b, _index(0), steps, [_constant(0.0)] * VECTORS, body)
-    target = _at(b, total, row)
-    added = b.extract_element(
-        _sum_vectors(b, [b.fadd(b.fadd(sums[0], sums[1]), b.fadd(sums[2], sums[3]))]),
-        ir.Constant(_INT, 0),
-    )
-    b.store(b.fadd(b.load(target), added), target)
+        sums = _loop(b, _index(0), steps, [_constant(0.0)] * VECTORS, body)
+        whole = b.fadd(b.fadd(sums[0], sums[1]), b.fadd(sums[2], sums[3]))
+        if spread:
+            place = _at(b, total, b.mul(row, _index(WIDTH)))
+            _store(b, b.fadd(_load(b, place), whole), place)
+            return
+        target = _at(b, total, row)
+        added = b.extract_element(_sum_vectors(b, [whole]), ir.Constant(_INT, 0))
+        b.store(b.fadd(b.load(target), added), target)
+
+    return row_sum
+
+
+row_sum, row_sum_spread = _row_sum(spread=False), _row_sum(spread=True)
 
 
 # ------------------------------------------------------------------------------ GRU cell
@@ -339,7 +369,7 @@ def row_sum(b, g, g0, g_stride, steps, row, total):  # type: ignore[no-untyped-d
 
 def _gru_unit(save: bool) -> Any:
     @operation
-    def unit(b, zh, zh0, columns, values, starts, bias, hidden, j, old, new, gates, gates0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def unit(b, zh, zh0, columns, values, starts, bias, hidden, j, old, new, gates, gates0):
         """Unit j of a GRU cell for one step, its four weight rows and its gates in registers.
 
         Rows j, H + j, 2H + j, 3H + j of the joined matrix (see agent.py) give the
@@ -370,7 +400,7 @@ gru_unit, gru_unit_saving = _gru_unit(save=False), _gru_unit(save=True)
 
 
 @operation
-def gru_unit_backward(b, d_hidden, dh0, gates, gates0, zh, old, d_gates, dg0, stride):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def gru_unit_backward(b, d_hidden, dh0, gates, gates0, zh, old, d_gates, dg0, stride):
     """Gradients of one unit's four pre-activations; d_hidden becomes the part through u * h.
 
     ``stride`` is from one gate's rows to the next one's in d_gates.
@@ -399,7 +429,7 @@ def gru_unit_backward(b, d_hidden, dh0, gates, gates0, zh, old, d_gates, dg0, st
 
 
 @operation
-def mix_unit(b, q, w, w0, w_stride, bias, bias0, agents, final, f0, hidden, h0, y):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def mix_unit(b, q, w, w0, w_stride, bias, bias0, agents, final, f0, hidden, h0, y):
     """One embedding unit: hidden = elu(sum of q_a |w_a| + bias), y += hidden |final|."""
     sums = [_load(b, _at(b, bias, bias0, WIDTH * v)) for v in range(VECTORS)]
     w = _at(b, w, w0)
@@ -426,7 +456,7 @@ def _abs(b: Builder, x: Value) -> Value:
 
 
 @operation
-def mix_unit_backward(  # type: ignore[no-untyped-def] # noqa: ANN201
+def mix_unit_backward(
     b,
     q,
     w,
@@ -502,19 +532,27 @@ def _first_bits(b: Builder, count: Value) -> Value:
     return b.icmp_signed("<", lanes, many)
 
 
+def _prefetch(b: Builder, pointer: Value) -> None:
+    """Fetch a cache line into L2; any address is allowed."""
+    read, near, data = (ir.Constant(_INT, i) for i in (0, 2, 1))
+    _call(b, "llvm.prefetch.p0", ir.VoidType(), b.bitcast(pointer, _BYTES), read, near, data)
+
+
 _MASKED_LOAD, _MASKED_STORE = "llvm.masked.load.v16f32.p0", "llvm.masked.store.v16f32.p0"
 
 
 @operation
-def pack_tile(b, source, rows, lane, shift, count, y, y0):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def pack_tile(b, source, rows, lane, shift, count, ahead, y, y0):
     """y[feature, lane + i] = source[rows[lane + i] + shift + feature], 16 lanes, count <= 16.
 
-    Features count … 15 are written as 0: y has to have room for them.
+    Features count … 15 are written as 0: y has to have room for them. What is packed next,
+    ``ahead`` further on in source, is fetched into the cache meanwhile; it need not exist.
     """
     bits = _first_bits(b, count)
     loaded = []
     for i in range(WIDTH):
         row = _at(b, source, b.load(_at(b, rows, lane, i)), shift)
+        _prefetch(b, _at(b, row, ahead))
         pointer = b.bitcast(row, _FLOATS.as_pointer())
         align = ir.Constant(_INT, 4)
         loaded.append(_call(b, _MASKED_LOAD, _FLOATS, pointer, align, bits, _constant(0.0)))
@@ -523,7 +561,7 @@ def pack_tile(b, source, rows, lane, shift, count, y, y0):  # type: ignore[no-un
 
 
 @operation
-def unpack_tile(b, x, x0, lane, count, target, rows, shift):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def unpack_tile(b, x, x0, lane, count, target, rows, shift):
     """target[rows[lane + i] + shift + feature] = x[feature, lane + i]; the inverse of pack_tile.
 
     x has to have 16 features that can be read, whatever they are.
@@ -541,7 +579,7 @@ def unpack_tile(b, x, x0, lane, count, target, rows, shift):  # type: ignore[no-
 
 def _elementwise(function: Callable[[Builder, Value], Value]) -> Any:
     @operation
-    def apply(b, x, y, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def apply(b, x, y, i):
         """y[i:i + 16] = function(x[i:i + 16])."""
         _store(b, function(b, _load(b, _at(b, x, i))), _at(b, y, i))
 

@@ -7,7 +7,6 @@ it, so arrays are handed back and reused.
 from __future__ import annotations
 
 import weakref
-from typing import cast
 
 import numpy as np
 
@@ -32,13 +31,30 @@ class Lease:
         weakref.finalize(self, _give_back, whole).atexit = False
 
 
+class Scratch:
+    """Several arrays of one lease, for one call of a kernel.
+
+    Attributes:
+        arrays: of the sizes asked for, each aligned to a cache line.
+    """
+
+    def __init__(self, *sizes: int) -> None:
+        rounded = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
+        self._lease = Lease(sum(rounded))
+        self.arrays: list[Floats] = []
+        start = 0
+        for size, room in zip(sizes, rounded, strict=True):
+            self.arrays.append(self._lease.array[start : start + size])
+            start += room
+
+
 def _take(size: int) -> Floats:
     fitting = [i for i, array in enumerate(_free) if size <= array.size <= 4 * size + 4096]
     if fitting:
         return _free.pop(min(fitting, key=lambda i: _free[i].size))
     raw = np.empty(size + _ALIGNMENT, np.float32)
     start = -(raw.ctypes.data // 4) % _ALIGNMENT
-    return cast(Floats, raw[start : start + size])
+    return raw[start : start + size]
 
 
 def _give_back(array: Floats) -> None:

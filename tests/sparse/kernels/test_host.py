@@ -1,0 +1,69 @@
+"""Where the kernels run, what they say, and that a cache is never a condition."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+kernels = pytest.importorskip("epymarl_mast.sparse.kernels")
+
+IMPORT = """
+import sys
+import epymarl_mast.sparse.kernels
+print(sorted({"numba", "llvmlite"} & set(sys.modules)))
+"""
+PRODUCT = """
+import logging
+logging.basicConfig(level=logging.INFO)
+import numpy as np, torch
+from epymarl_mast.sparse.kernels.host import kernels
+from epymarl_mast.sparse.kernels.patterns import SparseMatrix, stacked
+matrix = stacked(SparseMatrix.dense((3, 2)))
+csr = matrix.csr(matrix.gather([torch.ones(3, 2)]))
+x, y = np.ones(128, np.float32), np.zeros(192, np.float32)
+kernels().multiply(csr, np.zeros(3, np.float32), 0, 3, False, x, 0, y, 0)
+print(y.sum())
+"""
+
+
+def run(program, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+def test_the_package_is_imported_without_numba():
+    assert run(IMPORT).stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+def test_an_unwritable_cache_is_no_error(tmp_path):
+    file = tmp_path / "file"  # a directory cannot be made below a file, even by root
+    file.touch()
+
+    done = run(PRODUCT, NUMBA_CACHE_DIR=str(file / "cache"))
+
+    assert done.stdout.strip() == "384.0"
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+def test_no_place_for_a_cache_is_no_error():
+    done = run(PRODUCT, NUMBA_CACHE_LOCATOR_CLASSES="ZipCacheLocator")
+
+    assert done.stdout.strip() == "384.0"
+    assert done.stderr.count("Compiling sparse kernels") == 1
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+def test_compilation_is_announced_where_there_is_no_cached_code(tmp_path):
+    done = run(PRODUCT, NUMBA_CACHE_DIR=str(tmp_path))
+
+    assert done.stdout.strip() == "384.0"
+    assert done.stderr.count("Compiling sparse kernels") == 1
+    assert list(tmp_path.rglob("compiled.multiply-*.nbc"))

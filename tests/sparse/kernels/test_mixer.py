@@ -1,0 +1,127 @@
+"""The mixing network equals the plain one, forward and backward, on kept weights."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+kernels = pytest.importorskip("epymarl_mast.sparse.kernels")
+if not kernels.available():
+    pytest.skip("the sparse kernels do not run here", allow_module_level=True)
+
+
+class ReferenceMixer(nn.Module):
+    """QMixer."""
+
+    def __init__(self, agents, state, embed=32, hypernet=None):
+        super().__init__()
+        self.agents, self.embed = agents, embed
+
+        def weights(rows):
+            if hypernet is None:
+                return nn.Linear(state, rows)
+            return nn.Sequential(nn.Linear(state, hypernet), nn.ReLU(), nn.Linear(hypernet, rows))
+
+        self.hyper_w_1 = weights(embed * agents)
+        self.hyper_w_final = weights(embed)
+        self.hyper_b_1 = nn.Linear(state, embed)
+        self.V = nn.Sequential(nn.Linear(state, embed), nn.ReLU(), nn.Linear(embed, 1))
+
+    def forward(self, agent_values, state):
+        batch, time, _ = agent_values.shape
+        q, s = agent_values.reshape(-1, 1, self.agents), state.reshape(batch * time, -1)
+        w_1 = self.hyper_w_1(s).abs().view(-1, self.agents, self.embed)
+        hidden = F.elu(torch.bmm(q, w_1) + self.hyper_b_1(s).view(-1, 1, self.embed))
+        w_final = self.hyper_w_final(s).abs().view(-1, self.embed, 1)
+        y = torch.bmm(hidden, w_final) + self.V(s).view(-1, 1, 1)
+        return y.view(batch, time, 1)
+
+
+def compare(mixer, masks, batch, time, state, assert_close, lengths=None):
+    weights = dict(mixer.named_parameters())
+    patterns = {n: kernels.SparseMatrix.from_mask(m) for n, m in masks.items()}
+    values = torch.randn(batch, time, mixer.agents, requires_grad=True)
+    states = torch.randn(batch, time, state)
+    wanted = [values, *weights.values()]
+    expected, outer = mixer(values, states), torch.randn(batch, time, 1)
+    if lengths is not None:
+        within = (torch.arange(time) < lengths[:, None])[:, :, None]
+        expected, outer = expected * within, outer * within
+    expected_gradients = torch.autograd.grad(expected, wanted, outer)
+
+    y = kernels.qmix(values, states, weights, patterns, lengths)
+    gradients = torch.autograd.grad(y, wanted, outer)
+
+    assert_close(y, expected)
+    # One number of gradient (V's last bias) is a sum that may cancel: measured by its addends.
+    largest = {"V.2.bias": float(outer.abs().sum())}
+    for name, ours, reference in zip(
+        ["agent_values", *weights], gradients, expected_gradients, strict=True
+    ):
+        mask = masks.get(name)
+        if mask is not None:
+            assert not ours[~mask].any(), f"{name} has a gradient outside its mask"
+            reference = reference * mask
+        assert_close(ours, reference, scale=largest.get(name))
+
+
+@pytest.mark.parametrize("hypernet", [None, 24, 64], ids=["one layer", "two layers", "wide"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 1, 8), (3, 5, 2, 30, 32), (4, 33, 8, 216, 32), (2, 9, 27, 50, 19)], ids=str
+)
+@pytest.mark.parametrize("density", [0, 0.02, 0.1, 1])
+def test_equals_the_plain_network(hypernet, shape, density, sparsify, assert_close):
+    batch, time, agents, state, embed = shape
+    mixer = ReferenceMixer(agents, state, embed, hypernet)
+    masks = sparsify(mixer, density)
+
+    compare(mixer, masks, batch, time, state, assert_close)
+
+
+@pytest.mark.parametrize("hypernet", [None, 24])
+def test_empty_rows_and_columns(hypernet, sparsify, assert_close):
+    def edit(mask):
+        mask[1::2] = False
+        mask[:, 1::3] = False
+
+    mixer = ReferenceMixer(3, 40, 32, hypernet)
+    masks = sparsify(mixer, 0.5, edit)
+
+    compare(mixer, masks, 7, 11, 40, assert_close)
+
+
+@pytest.mark.parametrize("lengths", [[0, 3, 11, 1, 7], [0, 0, 0, 0, 0], [11, 11, 11, 11, 11]])
+def test_lengths(lengths, sparsify, assert_close):
+    mixer = ReferenceMixer(3, 20, 16, 24)
+    masks = sparsify(mixer, 0.2)
+
+    compare(mixer, masks, 5, 11, 20, assert_close, torch.tensor(lengths))
+
+
+def test_many_kept_weights_are_summed_the_other_way(sparsify, assert_close):
+    mixer = ReferenceMixer(10, 300, 32, 64)
+    masks = sparsify(mixer, 0.6)
+
+    compare(mixer, masks, 4, 20, 300, assert_close)
+
+
+def test_slices_in_time():
+    mixer = ReferenceMixer(3, 20, 16, 24)
+    weights = dict(mixer.named_parameters())
+    values, state = torch.randn(4, 9, 3), torch.randn(4, 9, 20)
+
+    y = kernels.qmix(values[:, 1:], state[:, 1:], weights, {})
+
+    torch.testing.assert_close(y, mixer(values[:, 1:], state[:, 1:]), rtol=1e-4, atol=1e-5)
+
+
+def test_without_gradients_nothing_is_saved():
+    mixer = ReferenceMixer(3, 20, 16, 24)
+    values, state = torch.randn(4, 9, 3), torch.randn(4, 9, 20)
+    expected = kernels.qmix(values, state, dict(mixer.named_parameters()), {})
+
+    with torch.no_grad():
+        y = kernels.qmix(values, state, dict(mixer.named_parameters()), {})
+
+    assert y.grad_fn is None
+    assert torch.equal(y, expected)

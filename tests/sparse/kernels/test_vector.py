@@ -1,0 +1,108 @@
+"""Vector functions and the two sparse products by themselves."""
+
+import numpy as np
+import pytest
+import torch
+
+kernels = pytest.importorskip("epymarl_mast.sparse.kernels")
+if not kernels.available():
+    pytest.skip("the sparse kernels do not run here", allow_module_level=True)
+
+from numba import njit  # noqa: E402
+
+from epymarl_mast.sparse.kernels import compiled, vector  # noqa: E402
+from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, stacked  # noqa: E402
+
+
+def over_all(operation):
+    @njit
+    def run(x, y):
+        for i in range(0, x.size, 16):
+            operation(x, y, i)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("operation", "reference"),
+    [
+        (vector.sigmoid_16, lambda x: 1 / (1 + np.exp(-x))),
+        (vector.tanh_16, np.tanh),
+    ],
+    ids=["sigmoid", "tanh"],
+)
+def test_bounded_functions(operation, reference):
+    x = np.linspace(-100, 100, 1 << 20, dtype=np.float32)
+    y = np.empty_like(x)
+
+    over_all(operation)(x, y)
+
+    assert np.abs(y - reference(x.astype(np.float64))).max() <= 1e-6
+
+
+def test_exp():
+    x = np.linspace(-85, 85, 1 << 20, dtype=np.float32)
+    y = np.empty_like(x)
+
+    over_all(vector.exp_16)(x, y)
+
+    exact = np.exp(x.astype(np.float64))
+    relative = np.abs(y - exact) / exact
+    assert relative[np.abs(x) <= 10].max() <= 1e-6
+    assert relative.max() <= 1e-5  # the argument's own rounding, at large arguments
+
+
+def test_nan_and_infinity():
+    x = np.zeros(16, np.float32)
+    x[:3] = np.nan, np.inf, -np.inf
+    y = np.empty_like(x)
+
+    over_all(vector.sigmoid_16)(x, y)
+
+    assert np.isnan(y[0])
+    np.testing.assert_allclose(y[1:4], [1, 0, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.05, 0.4, 1.0])
+@pytest.mark.parametrize("spread", [True, False])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_products(density, spread, steps):
+    rows, columns = 37, 45
+    mask = torch.rand(rows, columns) < density
+    weight = torch.randn(rows, columns) * mask
+    matrix = stacked(SparseMatrix.from_mask(mask))
+    kept = matrix.gather([weight])
+    x = np.random.standard_normal((steps, columns, LANES)).astype(np.float32)
+    g = np.random.standard_normal((steps, rows, LANES)).astype(np.float32)
+    bias = np.random.standard_normal(rows).astype(np.float32)
+    y, dx = np.zeros((rows, LANES), np.float32), np.ones((columns, LANES), np.float32)
+    size = 16 if spread else 1
+    d_values, d_bias = np.zeros(matrix.kept * size, np.float32), np.zeros(rows * size, np.float32)
+    dense = weight.numpy()
+
+    compiled.multiply(matrix.csr(kept), bias, 0, rows, False, x.ravel(), 0, y.ravel(), 0)
+    compiled.multiply_add(matrix.transposed(kept), 0, columns, g.ravel(), 0, dx.ravel(), 0)
+    compiled.add_weight_gradient(
+        matrix.csr(kept), x.ravel(), 0, columns * LANES, g.ravel(), 0, rows * LANES,
+        steps, spread, d_values, d_bias,
+    )  # fmt: skip
+
+    np.testing.assert_allclose(y, dense @ x[0] + bias[:, None], atol=1e-4)
+    np.testing.assert_allclose(dx, 1 + dense.T @ g[0], atol=1e-4)
+    gradient = np.einsum("sol,sil->oi", g, x)[mask.numpy()]
+    np.testing.assert_allclose(d_values.reshape(-1, size).sum(1), gradient, atol=1e-3)
+    np.testing.assert_allclose(d_bias.reshape(-1, size).sum(1), g.sum((0, 2)), atol=1e-3)
+
+
+@pytest.mark.parametrize("features", [1, 15, 16, 17, 40])
+def test_packing_is_a_transposition(features):
+    source = np.random.standard_normal((LANES, features)).astype(np.float32)
+    back = np.zeros_like(source)
+    rows = np.arange(LANES) * features
+    block = np.zeros((-(-features // 16) * 16, LANES), np.float32)
+
+    compiled.pack(source.ravel(), rows, 0, 0, features, 0, block.ravel(), 0)
+    compiled.unpack(block.ravel(), 0, features, back.ravel(), rows, 0, 0)
+
+    np.testing.assert_array_equal(block[:features], source.T)
+    np.testing.assert_array_equal(back, source)
