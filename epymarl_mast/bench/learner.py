@@ -23,6 +23,7 @@ class LearnerResult:
         peak_mib: most memory that one update takes beyond what the learner holds before its first,
             by side; MiB, None where it could not be read.
         mast: the ``mast:`` block of each of our sides.
+        engines: what computes each of our sides, where a learner says so.
     """
 
     timings: dict[str, Timing]
@@ -30,6 +31,7 @@ class LearnerResult:
     topology_interval: int | None
     peak_mib: dict[str, float | None]
     mast: dict[str, Any]
+    engines: dict[str, str | None]
 
     @property
     def mast_update_ms(self) -> float:
@@ -59,6 +61,7 @@ class LearnerResult:
             "overhead_of_mast": self.overhead_of_mast,
             "topology_interval": self.topology_interval,
             "mast_options": self.mast,
+            "engines": self.engines,
         }
 
 
@@ -75,7 +78,8 @@ def bench_learner(plan: Plan, repeats: int, *, memory: bool = True) -> LearnerRe
     """
     host, sides = configurations(plan)
     workplace = Workplace(host, plan.sizes, plan.device)
-    updates = {side: updater(workplace, config) for side, config in sides.items()}
+    learners = {side: workplace.learner(config) for side, config in sides.items()}
+    updates = {side: updater(workplace, sides[side], learners[side]) for side in sides}
     timings = interleave(updates, repeats, device=plan.device)
     evolves = "mast_topology_update" in sides
     return LearnerResult(
@@ -84,13 +88,16 @@ def bench_learner(plan: Plan, repeats: int, *, memory: bool = True) -> LearnerRe
         topology_interval=sides["mast"]["mast"]["topology_interval"] if evolves else None,
         peak_mib={side: peak_of_update(plan, side) if memory else None for side in sides},
         mast={side: config["mast"] for side, config in sides.items() if side != "stock"},
+        engines={side: _engine(learner) for side, learner in learners.items() if side != "stock"},
     )
 
 
-def updater(workplace: Workplace, config: dict[str, Any]) -> Callable[[], None]:
-    """One update of a new learner, on one batch that is the same for every configuration."""
+def updater(workplace: Workplace, config: dict[str, Any], learner: Any) -> Callable[[], None]:
+    """One update of a learner, on one batch that is the same for every configuration.
+
+    The newest episodes of our second buffer are those of that batch.
+    """
     dims = workplace.dims
-    learner = workplace.learner(config)
     batch = workplace.batch(dims.episodes, dims.steps, seed=2)
     newest = getattr(learner.mac, "online_buffer", None)
     if newest is not None:
@@ -101,3 +108,7 @@ def updater(workplace: Workplace, config: dict[str, Any]) -> Callable[[], None]:
         learner.train(batch, T_ENV, 1)
 
     return update
+
+
+def _engine(learner: Any) -> str | None:
+    return getattr(getattr(learner, "engine", None), "name", None)
