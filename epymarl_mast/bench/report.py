@@ -19,6 +19,8 @@ from epymarl_mast.bench.plan import Plan
 from epymarl_mast.bench.timing import Ratio, Timing
 from epymarl_mast.errors import OptionError
 
+_SIDES = {"stock": "stock", "ours": "ours", "in_runner": "ours, in its runner"}
+
 Result = LearnerResult | ActingResult | EndToEndResult
 
 
@@ -80,7 +82,7 @@ def _learner_rows(table: Table, result: LearnerResult) -> None:
 
 def _pair(table: Table, what: str, timings: Mapping[str, Timing]) -> None:
     for side, timing in timings.items():
-        _row(table, f"{what}: {side}", timing, timings["stock"])
+        _row(table, f"{what}: {_SIDES[side]}", timing, timings["stock"])
 
 
 def _row(table: Table, what: str, timing: Timing, stock: Timing, *more: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 from epymarl_mast.bench.plan import Dims, Plan, stock_options
 from epymarl_mast.bench.synthetic import IdleEnvironment, episode_fields
+from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts import Host, find_host
 from epymarl_mast.launch import SacredCommand, merge
 from epymarl_mast.overrides import overrides_dir, read_yaml
@@ -48,7 +50,7 @@ def configurations(plan: Plan) -> tuple[Host, dict[str, dict[str, Any]]]:
     the topology evolves, ``mast_topology_update``, which does that at every update.
 
     Raises:
-        OptionError: for an option that a side does not have.
+        OptionError: for an option that a side does not have, or cannot have here.
         HostError: if the host is not there.
     """
     host = find_host(plan.host)
@@ -60,7 +62,7 @@ def configurations(plan: Plan) -> tuple[Host, dict[str, dict[str, Any]]]:
         config = _configuration(plan, host, ours_file)
         merge(config["mast"], {"sparsity": plan.sparsity, **part})
         _apply(config, plan.options)
-        config["batch_size"] = plan.sizes.episodes - config["mast"]["online_batch_size"]
+        config["batch_size"] = _episodes_of_large_buffer(plan, config["mast"]["online_batch_size"])
         sides[side] = config
     if sides["mast"]["mast"]["topology"] in ("rigl", "set"):
         every_time: dict[str, Any] = {}
@@ -85,6 +87,16 @@ def _configuration(plan: Plan, host: Host, algorithm: Any) -> dict[str, Any]:
     return config
 
 
+def _episodes_of_large_buffer(plan: Plan, online: int) -> int:
+    """How many of a batch's episodes do not come from our second buffer."""
+    if online >= plan.sizes.episodes:
+        raise OptionError(
+            f"mast.online_batch_size={online}: a batch here has {plan.sizes.episodes} episodes in "
+            f"all, so allowed are 0 to {plan.sizes.episodes - 1}"
+        )
+    return plan.sizes.episodes - online
+
+
 def _apply(config: dict[str, Any], options: Any) -> None:
     if options:
         SacredCommand.parse(["with", *options]).apply_to(config)
@@ -92,9 +104,14 @@ def _apply(config: dict[str, Any], options: Any) -> None:
 
 def use_threads(threads: int) -> None:
     """Set the threads of torch, OpenMP, MKL and numba, here and in child processes."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     torch.set_num_threads(threads)
+    if "numba" in sys.modules:  # which has read its variable by now, and refuses a change
+        numba = importlib.import_module("numba")
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = str(threads)
 
 
 class SilentLogger:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner
@@ -11,10 +13,10 @@ from epymarl_mast.cli.app import app
 
 
 @pytest.fixture
-def own_environment(monkeypatch):
-    """The commands set these for their child processes; put them back afterwards."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")
+def own_environment():
+    """The commands set variables for their child processes; put them back afterwards."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 def name_of(host):

@@ -21,6 +21,7 @@ WRONG = {
     "acting --json=/nowhere/figures.json": ("--json=/nowhere/figures.json",),
     "learner mast.sparsty=0.9": ("mast.sparsty", "'mast.sparsity'"),
     "learner mast.omega=0": ("mast.omega=0", "> 0"),
+    "learner mast.online_batch_size=32": ("mast.online_batch_size=32", "0 to 31"),
     "acting hiden_dim=3": ("hiden_dim", "'hidden_dim'"),
     "end-to-end mast.topology=random": ("mast.topology='random'", "'rigl'"),
     "end-to-end no_such_file.yaml": ("no_such_file.yaml",),
