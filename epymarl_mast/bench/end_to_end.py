@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from epymarl_mast.bench.one_run import Job, RunTimes
 from epymarl_mast.bench.plan import Plan, stock_options
 from epymarl_mast.bench.timing import Ratio, Timing
@@ -40,6 +42,10 @@ class EndToEndResult:
         """Training time of a side's runs; the first call is the warm-up before the first one."""
         runs = self.runs[side]
         return Timing(tuple(1e3 * run.training_s for run in runs), runs[0].warm_up_s)
+
+    def imports_s(self, side: str) -> float:
+        """Median time from the start of a side's processes until all is imported; seconds."""
+        return float(np.median([run.imports_s for run in self.runs[side]]))
 
     @property
     def ratio(self) -> Ratio:

@@ -51,7 +51,8 @@ def print_table(command: str, machine: Machine, result: Result) -> None:
     """The figures of a result."""
     table = Table(title=command, caption=machine.in_words())
     table.add_column("what")
-    for heading in ("ms", "quartiles", "stock / this", "first call"):
+    before = "warm-up" if isinstance(result, EndToEndResult) else "first call"
+    for heading in ("ms", "quartiles", "stock / this", before):
         table.add_column(heading, justify="right")
     if isinstance(result, LearnerResult):
         _learner_rows(table, result)
@@ -59,7 +60,7 @@ def print_table(command: str, machine: Machine, result: Result) -> None:
         _pair(table, "decision", result.decision)
         _pair(table, "runner's step", result.step)
     else:
-        _pair(table, "run", {side: result.timing(side) for side in result.runs})
+        _run_rows(table, result)
     Console().print(table)
 
 
@@ -80,6 +81,13 @@ def _learner_rows(table: Table, result: LearnerResult) -> None:
     table.add_row("overhead of MAST", f"{result.overhead_of_mast:+.1%}")
 
 
+def _run_rows(table: Table, result: EndToEndResult) -> None:
+    table.add_column("imports", justify="right")
+    for side in result.runs:
+        imports = f"{result.imports_s(side):.2f} s"
+        _row(table, f"run: {_SIDES[side]}", result.timing(side), result.timing("stock"), imports)
+
+
 def _pair(table: Table, what: str, timings: Mapping[str, Timing]) -> None:
     for side, timing in timings.items():
         _row(table, f"{what}: {_SIDES[side]}", timing, timings["stock"])
@@ -87,7 +95,7 @@ def _pair(table: Table, what: str, timings: Mapping[str, Timing]) -> None:
 
 def _row(table: Table, what: str, timing: Timing, stock: Timing, *more: str) -> None:
     low, high = timing.quartiles_ms
-    ratio = "" if timing is stock else f"{Ratio.of(stock, timing).median:.2f}x"
+    ratio = "" if timing == stock else f"{Ratio.of(stock, timing).median:.2f}x"
     table.add_row(
         what, _figure(timing.median_ms), f"{_figure(low)}–{_figure(high)}", ratio,
         f"{timing.first_call_s:.2f} s", *more,
