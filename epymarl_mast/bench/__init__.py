@@ -1,0 +1,1 @@
+"""Measurements against the stock host: learner update, acting, end to end."""
