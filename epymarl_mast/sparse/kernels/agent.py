@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epymarl_mast.sparse.kernels.host import kernels
+from epymarl_mast.sparse.kernels.host import call, kernels
 from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, numbers, rounded
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
@@ -110,7 +110,8 @@ def _forward(
     scratch = Scratch(rounded(n_inputs) * LANES, rounded(n_outputs) * LANES)
     source, (by_batch, by_time, by_agent, _) = flat(inputs)
     target, (out_batch, out_time, out_agent, _) = flat(outputs)
-    kernels().agent_forward(
+    call(
+        kernels().agent_forward,
         source, lanes.offsets(by_batch, by_agent), by_time, lanes.steps,
         network.first.csr(kept_in), numbers(first_bias), network.recurrent,
         network.core.csr(kept_core),
@@ -144,10 +145,11 @@ class _AgentUnroll(torch.autograd.Function):
         kept_in, kept_core, kept_out = saved.kept
         d = Gradients((first, core, last))
         # Steps whose gradients are summed in registers: more pays where sums are costly.
-        tile = 1 if d.spread else 4
+        tile = 1 if d.spread else 2
         features = (rounded(n_inputs), rounded(n_outputs), hidden, core.shape[0])
         scratch = Scratch(*(tile * LANES * n for n in features), hidden * LANES)
-        kernels().agent_backward(
+        call(
+            kernels().agent_backward,
             source, lanes.offsets(by_batch, by_agent), by_time, lanes.steps, lanes.in_last,
             first.csr(kept_in), recurrent, core.csr(kept_core), core.transposed(kept_core),
             last.csr(kept_out), last.transposed(kept_out),

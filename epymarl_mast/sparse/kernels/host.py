@@ -7,6 +7,7 @@ import logging
 import platform
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 _X86 = ("x86_64", "AMD64")
 
@@ -38,3 +39,15 @@ def kernels() -> ModuleType:
     if missing:
         logger.info("Compiling sparse kernels at their first use: %s", ", ".join(missing))
     return compiled
+
+
+def call(function: Any, *arguments: Any) -> None:
+    """Call a compiled function, past numba's look-up of its signature once there is one.
+
+    The look-up takes some 20 µs for every tuple, and types never differ between calls here; an
+    array of a wrong type is still a TypeError.
+    """
+    compilations = function.overloads
+    if len(compilations) == 1:
+        function = next(iter(compilations.values())).entry_point
+    function(*arguments)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epymarl_mast.sparse.kernels.host import kernels
+from epymarl_mast.sparse.kernels.host import call, kernels
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, numbers, rounded
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
@@ -143,7 +143,8 @@ def _forward(
     scratch = Scratch(rounded(n_state) * LANES, rounded(n_agents) * LANES, LANES)
     values, (value_batch, value_time, _) = flat(agent_values)
     states, (state_batch, state_time, _) = flat(state)
-    kernels().mixer_forward(
+    call(
+        kernels().mixer_forward,
         values, lanes.offsets(value_batch, value_time),
         states, lanes.offsets(state_batch, state_time),
         csr[0], np.concatenate(biases[:first]), network.two_layers,
@@ -193,7 +194,8 @@ class _Mix(torch.autograd.Function):
         values, (value_batch, value_time, _) = flat(agent_values.contiguous())
         states, (state_batch, state_time, _) = flat(state)
         outer, (outer_batch, outer_time, _) = flat(d_outputs)
-        kernels().mixer_backward(
+        call(
+            kernels().mixer_backward,
             values, lanes.offsets(value_batch, value_time),
             states, lanes.offsets(state_batch, state_time), lanes.in_last,
             csr[0], network.two_layers, csr[w_1], transposed[w_1], csr[w_final],
