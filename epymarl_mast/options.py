@@ -41,7 +41,7 @@ class MastOptions(BaseModel):
     n_step: PositiveInt
     online_buffer_size: Count
     online_batch_size: Count
-    engine: Literal["auto", "masked", "sparse"]
+    engine: Literal["auto", "host", "masked", "sparse"]
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
 
     def network_sparsity(self, network: str) -> float:

@@ -1,8 +1,9 @@
 """How the networks are computed over an episode batch. The result is the same for every engine.
 
 ``masked`` computes on dense tensors whose absent weights are zero, on any device, and gives the
-gradient at every position. Where it knows the agent network it takes the whole sequence at once.
-``sparse`` touches kept weights only, on the CPU, and gives the gradient at their positions.
+gradient at every position, the whole sequence at once. ``host`` does the same by the host's own
+steps, for any agent network. ``sparse`` touches kept weights only, on the CPU, and gives the
+gradient at their positions.
 
 Legend: B episodes, T steps, N agents, O observation, I inputs, H hidden units, U actions, S state.
 """
@@ -21,10 +22,12 @@ from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.sparse import kernels
 
 
-class MaskedEngine:
-    """Torch on masked dense tensors."""
+class HostEngine:
+    """The host's own steps, one by one: any agent network, to the last bit."""
 
-    name = "masked"
+    name = "host"
+    needs_inputs = False  # whether unroll() reads ``inputs``
+    gradient_is_masked = False  # whether it is zero outside the masks by itself
 
     def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
         """Action values of every step of a batch.
@@ -32,34 +35,19 @@ class MaskedEngine:
         Args:
             mac: the host's multi-agent controller.
             batch: the host's episode batch.
-            inputs: (B, T, N, I) from :func:`agent_inputs`; None takes the host's own steps.
+            inputs: (B, T, N, I) from :func:`agent_inputs`, where the engine needs them.
 
         Returns:
             (B, T, N, U).
         """
-        if inputs is None:
-            mac.init_hidden(batch.batch_size)
-            steps = [mac.forward(batch, t=t) for t in range(batch.max_seq_length)]
-            return torch.stack(steps, dim=1)
-        agents = getattr(mac.agent, "agents", None)
-        if agents is None:
-            return _sequence(mac.agent, inputs)
-        return torch.cat([_sequence(agent, inputs[:, :, [i]]) for i, agent in enumerate(agents)], 2)
+        mac.init_hidden(batch.batch_size)
+        steps = [mac.forward(batch, t=t) for t in range(batch.max_seq_length)]
+        return torch.stack(steps, dim=1)
 
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
         """Joint value (B, T, 1) of agent values (B, T, N); those themselves without a mixer."""
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
         return mixed
-
-
-class SparseEngine(MaskedEngine):
-    """Compiled kernels on the kept weights (:mod:`epymarl_mast.sparse.kernels`)."""
-
-    name = "sparse"
-
-    def __init__(self) -> None:
-        self._patterns: dict[str, dict[str, kernels.SparseMatrix]] = {}
-        self._weights: dict[nn.Module, dict[str, Tensor]] = {}  # walking a module takes long
 
     def follow(self, masks: Mapping[str, Tensor]) -> None:
         """Take over the masks as they are now.
@@ -68,14 +56,41 @@ class SparseEngine(MaskedEngine):
             masks: ``{name: bool mask}``, named ``agent.…`` and ``mixer.…``; a weight matrix in none
                 of them is dense.
         """
+
+
+class MaskedEngine(HostEngine):
+    """Torch on masked dense tensors, the whole sequence at once."""
+
+    name = "masked"
+    needs_inputs = True
+
+    def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
+        assert inputs is not None
+        agents = getattr(mac.agent, "agents", None)
+        if agents is None:
+            return _sequence(mac.agent, inputs)
+        return torch.cat([_sequence(agent, inputs[:, :, [i]]) for i, agent in enumerate(agents)], 2)
+
+
+class SparseEngine(HostEngine):
+    """Compiled kernels on the kept weights (:mod:`epymarl_mast.sparse.kernels`)."""
+
+    name = "sparse"
+    needs_inputs = True
+    gradient_is_masked = True
+
+    def __init__(self) -> None:
+        self._patterns: dict[str, dict[str, kernels.SparseMatrix]] = {}
+        self._weights: dict[nn.Module, dict[str, Tensor]] = {}  # walking a module takes long
+
+    def follow(self, masks: Mapping[str, Tensor]) -> None:
         self._patterns = {"agent": {}, "mixer": {}}
         for name, mask in masks.items():
             network, _, parameter = name.partition(".")
             self._patterns[network][parameter] = kernels.SparseMatrix.from_mask(mask)
 
     def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
-        if inputs is None:
-            raise ValueError("the sparse engine needs the inputs of all steps")
+        assert inputs is not None
         weights = self._weights_of(mac.agent)
         patterns = self._patterns["agent"]
         if "fc1.weight" in weights:
@@ -100,31 +115,35 @@ class SparseEngine(MaskedEngine):
         return self._weights[network]
 
 
-def choose_engine(wanted: str, whole_sequence: bool, device: str) -> tuple[MaskedEngine, str]:
+def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tuple[HostEngine, str]:
     """The engine for ``mast.engine``, and why it is that one.
 
     Args:
-        wanted: ``auto``, ``masked`` or ``sparse``.
-        whole_sequence: whether the agent network is one the engines know (:func:`knows`).
+        wanted: ``auto``, ``host``, ``masked`` or ``sparse``.
+        known: whether the agent network and its controller are ones we know (:func:`knows`).
+        dense: whether there are no masks at all; ``auto`` is the host itself then.
         device: where the networks are.
 
     Raises:
-        OptionError: if ``sparse`` is asked for and cannot be had.
+        OptionError: if ``sparse`` or ``masked`` is asked for and cannot be had.
     """
-    if wanted == "masked":
-        return MaskedEngine(), "asked for"
+    stranger = "the agent network or its controller is not one of the hosts' own"
+    if wanted == "host" or (wanted == "auto" and dense):
+        return HostEngine(), "asked for" if wanted == "host" else "dense networks"
     missing = None
-    if device != "cpu":
+    if not known:
+        missing = stranger
+    elif device != "cpu":
         missing = f"the networks are on {device}"
-    elif not whole_sequence:
-        missing = "the agent network or its controller is not one of the hosts' own"
     elif not kernels.available():
         missing = "numba or an x86-64 CPU with AVX2 is missing"
-    if missing is None:
-        return SparseEngine(), "asked for" if wanted == "sparse" else "on the CPU, known networks"
-    if wanted == "sparse":
-        raise OptionError(f"mast.engine='sparse' cannot be had: {missing}; allowed is 'masked'")
-    return MaskedEngine(), missing
+    if wanted in ("auto", "sparse") and missing is None:
+        return SparseEngine(), "known networks on the CPU"
+    if wanted == "sparse" or (wanted == "masked" and not known):
+        raise OptionError(f"mast.engine={wanted!r} cannot be had: {missing}; allowed is 'auto'")
+    if not known:
+        return HostEngine(), stranger
+    return MaskedEngine(), missing or "asked for"
 
 
 Named = TypeVar("Named")

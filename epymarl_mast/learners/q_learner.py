@@ -20,8 +20,8 @@ from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.batch import Transitions, with_newest_episodes
 from epymarl_mast.learners.checkpoint import load_state, save_atomically, save_state
 from epymarl_mast.learners.engines import (
+    HostEngine,
     MaskedEngine,
-    SparseEngine,
     agent_inputs,
     choose_engine,
     knows,
@@ -89,9 +89,14 @@ class MastQLearner:
         self.ret_ms = host.running_mean_std(shape=(columns,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
 
-        self.whole_sequence = knows(mac, host)
-        self.engine, why = choose_engine(self.options.engine, self.whole_sequence, device)
-        self._follow_masks()
+        self._masked = MaskedEngine() if knows(mac, host) else HostEngine()
+        self.engine, why = choose_engine(
+            self.options.engine,
+            known=self._masked.needs_inputs,
+            dense=self.options.topology == "dense",
+            device=device,
+        )
+        self.engine.follow(self.networks.topology.masks)
         logger.console_logger.info(f"mast.engine: {self.engine.name} ({why})")
         self.training_steps = 0
         self.last_target_update_step = 0
@@ -108,7 +113,7 @@ class MastQLearner:
         batch = with_newest_episodes(batch, self.online_buffer, self.options.online_batch_size)
         data = Transitions.from_batch(batch)
         engine = self._engine_for(t_env)
-        inputs = agent_inputs(self.mac, batch) if self.whole_sequence else None
+        inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
         q_values = engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
         taken = torch.gather(q_values[:, :-1], 3, data.actions).squeeze(3)  # (B, T, N)
         values = engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
@@ -148,15 +153,10 @@ class MastQLearner:
         start = self.options.td_lambda_start * self.args.t_max
         return "one_step" if t_env < start else "td_lambda"
 
-    def _engine_for(self, t_env: int) -> MaskedEngine:
+    def _engine_for(self, t_env: int) -> HostEngine:
         """The engine of the next update: one that evolves the topology needs dense gradients."""
         due = self.networks.topology.due(self.training_steps + 1, t_env)
-        return MaskedEngine() if due else self.engine
-
-    def _follow_masks(self) -> None:
-        """Tell the engine what the masks are."""
-        if isinstance(self.engine, SparseEngine):
-            self.engine.follow(self.networks.topology.masks)
+        return self._masked if due and self.engine.gradient_is_masked else self.engine
 
     def _next_values(
         self, batch: Any, inputs: Tensor | None, data: Transitions, q_values: Tensor
@@ -214,13 +214,13 @@ class MastQLearner:
         self.training_steps += 1
         due = self.networks.topology.due(self.training_steps, t_env)
         dense_gradients = self.networks.dense_gradients() if due else {}
-        if due or not isinstance(self.engine, SparseEngine):  # its gradients are masked already
+        if due or not self.engine.gradient_is_masked:
             self.networks.mask_gradients_()
         grad_norm = torch.nn.utils.clip_grad_norm_(self.params, self.args.grad_norm_clip)
         self.optimiser.step()
         if due:
             self.networks.evolve_(dense_gradients, self.optimiser, t_env)
-            self._follow_masks()
+            self.engine.follow(self.networks.topology.masks)
         return grad_norm
 
     def _refresh_targets(self) -> None:
@@ -251,7 +251,8 @@ class MastQLearner:
             self.logger.log_stat(key, value, t_env)
 
     def _make_optimiser(self) -> torch.optim.Optimizer:
-        named: dict[str, Any] = {"lr": self.args.lr, "fused": True}
+        # One kernel for all weights; without sparsity it is the host's own, to the last bit.
+        named: dict[str, Any] = {"lr": self.args.lr, "fused": self.options.topology != "dense"}
         if self.options.optimizer == "rmsprop":
             named = {"lr": self.args.lr, "alpha": self.args.optim_alpha, "eps": self.args.optim_eps}
         return OPTIMIZERS[self.options.optimizer](self.params, **named)
@@ -308,7 +309,7 @@ class MastQLearner:
             self.optimiser.load_state_dict(_load(folder / "opt.th"))
             self._copy_to_targets()
             self.networks.load_state_dict(state["topology"])
-            self._follow_masks()
+            self.engine.follow(self.networks.topology.masks)
         except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise CheckpointError(f"{folder} does not fit this run: {reason}") from error

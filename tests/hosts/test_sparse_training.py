@@ -222,19 +222,20 @@ def test_cuda_trains_as_the_cpu_does(bench, sparse_learner, train_on_random_epis
     assert_nothing_outside_the_masks(on_cuda)
 
 
-@pytest.mark.parametrize("case", ["rigl-adam", "per-agent-gru", "per-agent-ff-vdn", "iql-ff"])
-def test_whole_sequence_equals_the_controllers_own_steps(
-    sparse_learner, train_on_random_episodes, case
-):
+@pytest.mark.parametrize("engine", ["masked", "sparse"])
+@pytest.mark.parametrize("case", CASES)
+def test_engines_learn_the_same(sparse_learner, train_on_random_episodes, case, engine):
+    """Five updates with two topology updates; the same masks, weights within float tolerance."""
     mast, changes = CASES[case]
-    fast, _ = sparse_learner(mast, **changes)
-    stepwise, _ = sparse_learner(mast, **changes)
-    assert fast.whole_sequence
-    stepwise.whole_sequence, stepwise.engine = False, engines.MaskedEngine()  # a controller of its own
-    for learner in (fast, stepwise):
+    ours, _ = sparse_learner({**mast, "engine": engine}, **changes)
+    stepwise, _ = sparse_learner({**mast, "engine": "host"}, **changes)
+    assert (ours.engine.name, stepwise.engine.name) == (engine, "host")
+    for learner in (ours, stepwise):
         train_on_random_episodes(learner, 5)
-    for name, weight in fast.networks.weights.items():
-        torch.testing.assert_close(weight, stepwise.networks.weights[name], rtol=0, atol=1e-5)
+    for name, mask in ours.networks.topology.masks.items():
+        assert torch.equal(mask, stepwise.networks.topology.masks[name]), name
+    for name, weight in ours.networks.weights.items():
+        torch.testing.assert_close(weight, stepwise.networks.weights[name], rtol=0, atol=2e-5)
 
 
 def test_a_controller_with_inputs_of_its_own_is_stepped(bench, make_args, mast_options):
@@ -246,5 +247,20 @@ def test_a_controller_with_inputs_of_its_own_is_stepped(bench, make_args, mast_o
         def _build_inputs(self, batch, t):
             return -super()._build_inputs(batch, t)
 
-    assert learner.whole_sequence
+    assert engines.knows(learner.mac, bench.modules)
     assert not engines.knows(Own(scheme, {"agents": 3}, args), bench.modules)
+
+
+def test_which_engine_is_chosen(monkeypatch):
+    def choose(wanted="auto", known=True, dense=False, device="cpu"):
+        return engines.choose_engine(wanted, known=known, dense=dense, device=device)[0].name
+
+    monkeypatch.setattr(engines.kernels, "available", lambda: True)
+    assert choose() == choose("sparse") == "sparse"
+    assert choose(dense=True) == choose(known=False) == choose("host") == "host"
+    assert choose(device="cuda") == choose("masked") == "masked"
+    monkeypatch.setattr(engines.kernels, "available", lambda: False)
+    assert choose() == "masked"
+    for impossible in ({"wanted": "sparse"}, {"wanted": "masked", "known": False}):
+        with pytest.raises(OptionError, match="cannot be had"):
+            choose(**impossible)
