@@ -22,6 +22,8 @@ class HostModules:
         episode_batch: the host's ``EpisodeBatch``.
         episodes_of: the ``EpisodeBatch`` in what the host's ``runner.run()`` returns.
         returned: ``(episodes, returns) -> what runner.run() returns``.
+        copies_common_reward: whether the host's learner regresses on N copies of a common reward:
+            the same loss, but for rounding.
         selected: ``actions -> what mac.select_actions() returns``.
         step: ``(environment, actions) -> (reward, over, info)``.
     """
@@ -34,6 +36,7 @@ class HostModules:
     running_mean_std: Callable[..., Any]
     episode_batch: Callable[..., Any]
     episodes_of: Callable[[Any], Any]
+    copies_common_reward: bool
     returned: Callable[[Any, list[Any]], Any]
     selected: Callable[[Any], Any]
     step: Callable[[Any, Any], tuple[Any, bool, dict[str, Any]]]

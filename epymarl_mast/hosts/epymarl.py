@@ -69,6 +69,7 @@ class EPyMARL(Host):
             running_mean_std=importlib.import_module("components.standarize_stream").RunningMeanStd,
             episode_batch=buffers.EpisodeBatch,
             episodes_of=lambda returned: returned,
+            copies_common_reward=True,
             returned=lambda episodes, returns: episodes,
             selected=lambda actions: actions,
             step=_step,

@@ -51,6 +51,7 @@ class PyMARLzooPlus(Host):
             running_mean_std=streams.RunningMeanStd,
             episode_batch=buffers.EpisodeBatch,
             episodes_of=lambda returned: returned[0],
+            copies_common_reward=False,
             returned=lambda episodes, returns: (episodes, returns),
             selected=lambda actions: (actions, {}),
             step=lambda environment, actions: environment.step(actions),

@@ -86,6 +86,7 @@ class MastQLearner:
         device = "cuda" if args.use_cuda else "cpu"
         columns = args.n_agents if self.mixer is None else 1
         reward_columns = _columns(scheme["reward"]["vshape"])
+        rewards_in_common = reward_columns == 1
         self.ret_ms = host.running_mean_std(shape=(columns,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
 
@@ -98,6 +99,7 @@ class MastQLearner:
         )
         self.engine.follow(self.networks.topology.masks)
         logger.console_logger.info(f"mast.engine: {self.engine.name} ({why})")
+        self._copies_reward = host.copies_common_reward and rewards_in_common
         self.training_steps = 0
         self.last_target_update_step = 0
         self.log_stats_t = -args.learner_log_interval - 1
@@ -122,8 +124,9 @@ class MastQLearner:
             next_values = self._next_values(batch, inputs, data, q_values)
             target = self._targets_of(kind, data, next_values)
 
-        mask = data.mask.expand_as(values)
-        td_error = (values - target) * mask
+        td_error = values - target
+        mask = data.mask.expand_as(td_error)
+        td_error = td_error * mask
         loss = (td_error**2).sum() / mask.sum()
         updates = self.networks.topology.updates
         grad_norm = self._optimise(loss, t_env)
@@ -195,6 +198,8 @@ class MastQLearner:
         # those; no loss does. Ours leave padding out.
         as_host = kind == "one_step" and self.options.operator == "max"
         mask = torch.ones_like(data.mask) if as_host else data.mask
+        if as_host and self._copies_reward:
+            rewards = rewards.expand(-1, -1, self.args.n_agents)
         step = (rewards, data.terminated, mask, next_values, self.args.gamma)
         if kind == "td_lambda":
             target = targets.td_lambda(*step, self.options.td_lambda)
