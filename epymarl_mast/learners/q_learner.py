@@ -1,7 +1,7 @@
 """MAST for QMIX, VDN and independent Q-learning.
 
-Legend: B episodes, T transitions, N agents, U actions, C columns of the value: 1 with a mixer,
-N without.
+Legend: B episodes, T transitions, N agents, U actions, C columns of the value: N without a mixer;
+with one it is 1, or N equal copies where the hosts have them.
 """
 
 from __future__ import annotations
@@ -84,10 +84,9 @@ class MastQLearner:
         )
 
         device = "cuda" if args.use_cuda else "cpu"
-        columns = args.n_agents if self.mixer is None else 1
         reward_columns = _columns(scheme["reward"]["vshape"])
         rewards_in_common = reward_columns == 1
-        self.ret_ms = host.running_mean_std(shape=(columns,), device=device)
+        self.ret_ms = host.running_mean_std(shape=(args.n_agents,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
 
         self._masked = MaskedEngine() if knows(mac, host) else HostEngine()
