@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from epymarl_mast.command import merge
 from epymarl_mast.hosts import EPyMARL, PyMARLzooPlus
-from epymarl_mast.launch import merge
 from epymarl_mast.overrides import overrides_dir, read_yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from epymarl_mast.command import merge
 from epymarl_mast.errors import OptionError
-from epymarl_mast.launch import merge
 from epymarl_mast.options import MastOptions, check_run
 from epymarl_mast.overrides import overrides_dir, read_yaml, shipped_algorithms, shipped_file
 

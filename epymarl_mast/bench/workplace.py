@@ -14,9 +14,9 @@ import torch
 
 from epymarl_mast.bench.plan import Dims, Plan, stock_options
 from epymarl_mast.bench.synthetic import IdleEnvironment, episode_fields
+from epymarl_mast.command import SacredCommand, merge
 from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts import Host, find_host
-from epymarl_mast.launch import SacredCommand, merge
 from epymarl_mast.overrides import overrides_dir, read_yaml
 
 # Past T_0 of the hybrid target and past the annealing of epsilon, before the end of the evolution.

@@ -49,9 +49,48 @@ def save_atomically(value: Any, path: Path) -> None:
     temporary.replace(path)
 
 
-def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``mast.pt`` into a checkpoint folder."""
-    save_atomically({"format": FORMAT, **state}, folder / FILE_NAME)
+def save_learner(learner: Any, folder: Path) -> None:
+    """Write a learner's host files and ``mast.pt`` into ``folder``."""
+    learner.mac.save_models(str(folder))
+    if learner.mixer is not None:
+        save_atomically(learner.mixer.state_dict(), folder / "mixer.th")
+    save_atomically(learner.optimiser.state_dict(), folder / "opt.th")
+    state = {
+        "format": FORMAT,
+        "options": learner.options.model_dump(),
+        "topology": learner.networks.topology.state_dict(),
+        "online_buffer_generator": learner.online_buffer.generator.get_state(),
+        "training_steps": learner.training_steps,
+        "last_target_update_step": learner.last_target_update_step,
+        "rew_ms": _moments(learner.rew_ms),
+        "ret_ms": _moments(learner.ret_ms),
+    }
+    save_atomically(state, folder / FILE_NAME)
+
+
+def load_learner(learner: Any, folder: Path) -> None:
+    """Read what :func:`save_learner` wrote; targets start as copies of the online networks.
+
+    Raises:
+        CheckpointError: if the checkpoint does not fit the learner's run.
+    """
+    state = load_state(folder)
+    try:
+        learner.mac.load_models(str(folder))
+        if learner.mixer is not None:
+            learner.mixer.load_state_dict(_load(folder / "mixer.th"))
+        learner.optimiser.load_state_dict(_load(folder / "opt.th"))
+        learner.copy_to_targets()
+        learner.networks.load_state_dict(state["topology"])
+        learner.engine.follow(learner.networks.topology.masks)
+    except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
+    learner.online_buffer.generator.set_state(state["online_buffer_generator"])
+    learner.training_steps = state["training_steps"]
+    learner.last_target_update_step = state["last_target_update_step"]
+    _restore_moments(learner.rew_ms, state["rew_ms"])
+    _restore_moments(learner.ret_ms, state["ret_ms"])
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -70,3 +109,17 @@ def load_state(folder: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of format {FORMAT}, the one this version reads")
     return state
+
+
+def _load(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _moments(running: Any) -> dict[str, Any]:
+    return {"mean": running.mean.cpu(), "var": running.var.cpu(), "count": float(running.count)}
+
+
+def _restore_moments(running: Any, saved: dict[str, Any]) -> None:
+    running.mean = saved["mean"].to(running.mean.device)
+    running.var = saved["var"].to(running.var.device)
+    running.count = saved["count"]

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from epymarl_mast import targets
-from epymarl_mast.errors import CheckpointError
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.batch import Transitions, with_newest_episodes
-from epymarl_mast.learners.checkpoint import load_state, save_atomically, save_state
+from epymarl_mast.learners.checkpoint import load_learner, save_learner
 from epymarl_mast.learners.engines import (
     HostEngine,
     MaskedEngine,
@@ -232,7 +231,7 @@ class MastQLearner:
         interval_or_tau = self.args.target_update_interval_or_tau
         if interval_or_tau > 1:
             if self.training_steps - self.last_target_update_step >= interval_or_tau:
-                self._copy_to_targets()
+                self.copy_to_targets()
                 self.last_target_update_step = self.training_steps
         else:
             for name, weight in self.networks.weights.items():
@@ -240,7 +239,8 @@ class MastQLearner:
                 target.copy_(target * (1.0 - interval_or_tau) + weight.data * interval_or_tau)
             self.networks.mask_targets_()
 
-    def _copy_to_targets(self) -> None:
+    def copy_to_targets(self) -> None:
+        """Hard update: the target networks become the online ones."""
         targets_by_name = self._targets()
         for name, network in self._online().items():
             targets_by_name[name].load_state_dict(network.state_dict())
@@ -280,23 +280,7 @@ class MastQLearner:
 
     def save_models(self, path: str) -> None:
         """Write the host's own files and ``mast.pt`` into the folder ``path``."""
-        folder = Path(path)
-        self.mac.save_models(path)
-        if self.mixer is not None:
-            save_atomically(self.mixer.state_dict(), folder / "mixer.th")
-        save_atomically(self.optimiser.state_dict(), folder / "opt.th")
-        save_state(
-            folder,
-            {
-                "options": self.options.model_dump(),
-                "topology": self.networks.topology.state_dict(),
-                "online_buffer_generator": self.online_buffer.generator.get_state(),
-                "training_steps": self.training_steps,
-                "last_target_update_step": self.last_target_update_step,
-                "rew_ms": _moments(self.rew_ms),
-                "ret_ms": _moments(self.ret_ms),
-            },
-        )
+        save_learner(self, Path(path))
 
     def load_models(self, path: str) -> None:
         """Read what :meth:`save_models` wrote; targets start as copies of the online networks.
@@ -304,39 +288,8 @@ class MastQLearner:
         Raises:
             CheckpointError: if the checkpoint does not fit this run.
         """
-        folder = Path(path)
-        state = load_state(folder)
-        try:
-            self.mac.load_models(path)
-            if self.mixer is not None:
-                self.mixer.load_state_dict(_load(folder / "mixer.th"))
-            self.optimiser.load_state_dict(_load(folder / "opt.th"))
-            self._copy_to_targets()
-            self.networks.load_state_dict(state["topology"])
-            self.engine.follow(self.networks.topology.masks)
-        except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
-        self.online_buffer.generator.set_state(state["online_buffer_generator"])
-        self.training_steps = state["training_steps"]
-        self.last_target_update_step = state["last_target_update_step"]
-        _restore_moments(self.rew_ms, state["rew_ms"])
-        _restore_moments(self.ret_ms, state["ret_ms"])
+        load_learner(self, Path(path))
 
 
 def _columns(vshape: int | tuple[int, ...]) -> int:
     return vshape if isinstance(vshape, int) else vshape[0]
-
-
-def _load(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _moments(running: Any) -> dict[str, Any]:
-    return {"mean": running.mean.cpu(), "var": running.var.cpu(), "count": float(running.count)}
-
-
-def _restore_moments(running: Any, saved: dict[str, Any]) -> None:
-    running.mean = saved["mean"].to(running.mean.device)
-    running.var = saved["var"].to(running.var.device)
-    running.count = saved["count"]

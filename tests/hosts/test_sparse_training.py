@@ -163,7 +163,7 @@ def test_checkpoint_restores_everything(sparse_learner, train_on_random_episodes
     assert other.training_steps == 5
     assert torch.equal(other.rew_ms.mean, learner.rew_ms.mean)
     assert not list(tmp_path.glob("*.tmp"))
-    learner._copy_to_targets()  # the one thing a load does beyond restoring
+    learner.copy_to_targets()  # the one thing a load does beyond restoring
     other.online_buffer = learner.online_buffer
     for one in (learner, other):
         one.online_buffer.generator.manual_seed(1)
