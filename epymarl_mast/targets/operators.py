@@ -31,17 +31,19 @@ def softmax_expectation(q: Tensor, available: Tensor, alpha: float) -> Tensor:
 
     Source: compared in MAST Fig. 16.
     """
-    centred, top = _centre(q, available)
-    weight = torch.exp(_log_softmax(centred, alpha))
-    value = (weight * q.masked_fill(~available.bool(), 0.0)).sum(dim=-1)
+    below, present, top = _below_top(q, available)
+    weight = torch.exp(alpha * below) * present
+    value = (weight * q.masked_fill(~available.bool(), 0.0)).sum(dim=-1) / weight.sum(dim=-1)
     bottom = -_only(-q, available).amax(dim=-1)
-    return _or_zero(value.clamp(min=bottom, max=top.squeeze(-1)), available)
+    return _or_zero(value.clamp(min=bottom, max=top), available)
 
 
 def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
     """(1/ω)·log Σ_u softmax(α·q)_u · exp(ω·q_u), never above the max.
 
-    Computed in log space around the max, so that no finite q overflows or loses precision.
+    With d_u = q_u - max q, which is never positive, it is
+    max q + (log Σ_u exp((α+ω)·d_u) - log Σ_u exp(α·d_u)) / ω, where both sums are at least 1: no
+    finite q overflows or loses precision.
 
     Args:
         q: (..., U) action values.
@@ -54,25 +56,21 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
 
     Source: MAST Eq. 3; Gan et al. 2021.
     """
-    centred, top = _centre(q, available)
-    log_weight = _log_softmax(centred, alpha)
-    value = top.squeeze(-1) + torch.logsumexp(log_weight + omega * centred, dim=-1) / omega
-    # Rounding may lift the sum of the weights a hair above 1; the max is an upper bound in theory.
-    return _or_zero(torch.minimum(value, top.squeeze(-1)), available)
+    below, present, top = _below_top(q, available)
+    sharp = (torch.exp((alpha + omega) * below) * present).sum(dim=-1)
+    weights = (torch.exp(alpha * below) * present).sum(dim=-1)
+    return _or_zero(top + (sharp.log() - weights.log()) / omega, available)
 
 
-def _centre(q: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
-    """Q minus its max (..., U), -inf where unavailable, and that max (..., 1)."""
+def _below_top(q: Tensor, available: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How far each action is below the best (..., U), 0 to the lowest number; 0 if unavailable.
+
+    With it: which actions are available (..., U), and the best one's value (...).
+    """
     top = _only(q, available).amax(dim=-1, keepdim=True)
-    lowest = torch.finfo(q.dtype).min  # keeps available actions finite, however far apart
-    return _only((q - top).clamp(min=lowest), available), top
-
-
-def _log_softmax(centred: Tensor, alpha: float) -> Tensor:
-    """Log softmax(α·q) (..., U), -inf where ``centred`` is."""
-    absent = centred.isneginf()
-    scaled = (alpha * centred.masked_fill(absent, 0.0)).masked_fill(absent, -math.inf)
-    return scaled - torch.logsumexp(scaled, dim=-1, keepdim=True)
+    below = (q - top).masked_fill(~available.bool(), 0.0)
+    lowest = torch.finfo(q.dtype).min  # keeps the product with α = 0 a number
+    return below.clamp(min=lowest, max=0.0), available.to(q.dtype), top.squeeze(-1)
 
 
 def _only(q: Tensor, available: Tensor) -> Tensor:

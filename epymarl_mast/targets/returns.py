@@ -66,19 +66,19 @@ def td_lambda(
     """
     if not 0.0 <= lam <= 1.0:
         raise ValueError(f"lam={lam} is out of range: 0 <= lam <= 1")
-    rewards, terminated, mask, next_values = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-        rewards, terminated, mask, next_values
-    )
     goes_on = _goes_on(mask)
-    targets = torch.zeros_like(next_values)
-    following = torch.zeros_like(next_values[:, 0])  # y_{t+1}
-    for t in reversed(range(mask.shape[1])):
-        value = next_values[:, t]
-        following = torch.where(goes_on[:, t], following, value)
-        mixed = (1 - lam) * value + lam * following
-        following = one_step(rewards[:, t], terminated[:, t], mask[:, t], mixed, gamma)
-        targets[:, t] = following
-    return targets
+    # y_t = constant_t + slope_t * y_{t+1}
+    own = torch.where(goes_on, (1 - lam) * next_values, next_values)
+    constant = one_step(rewards, terminated, mask, own, gamma)
+    slope = (gamma * lam * (goes_on & (terminated <= 0)).to(constant.dtype)).expand_as(constant)
+    following = torch.zeros_like(constant[:, 0])
+    backward = []
+    for constant_t, slope_t in zip(
+        reversed(constant.unbind(1)), reversed(slope.unbind(1)), strict=True
+    ):
+        following = torch.addcmul(constant_t, slope_t, following)
+        backward.append(following)
+    return torch.stack(backward[::-1], dim=1)
 
 
 def _goes_on(mask: Tensor) -> Tensor:
