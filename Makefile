@@ -43,7 +43,9 @@ test: check
 	    --cov=epymarl_mast.options --cov=epymarl_mast.networks --cov=epymarl_mast.overrides \
 	    --cov=epymarl_mast.errors --cov-report=term --cov-fail-under=90
 
+# The same with the tests that take most of a minute each.
 test-all: test
+	$(BIN)/python -m pytest -n $(WORKERS) -m long
 
 clean:
 	rm -rf $(VENV) build dist results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -127,15 +127,19 @@ def override_path(file: str) -> Path:
 
 
 def _check_type(name: str, value: object, default: object) -> None:
-    """Refuse text for a number and the like; None, and what has no default, is free."""
+    """Refuse text for a number and the like; what has no default, or text for one, is free."""
     if isinstance(default, bool):
         fits, words = isinstance(value, bool), "True or False"
+    elif isinstance(default, int) and not name.endswith("_or_tau"):
+        whole = isinstance(value, float) and value.is_integer()
+        fits = (isinstance(value, int) and not isinstance(value, bool)) or whole
+        words = "a whole number"
     elif isinstance(default, (int, float)):
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
         words = "a number"
     else:
         return
-    if value is not None and not fits:
+    if not fits:
         raise OptionError(f"{name}={value!r} is not allowed: {words} is")
 
 

@@ -108,7 +108,8 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
     mixer = config.get("mixer")
     if mixer not in (None, "qmix", "vdn"):
         raise OptionError(
-            f"mixer={mixer!r} is not known to mast_q_learner: allowed are 'qmix', 'vdn' and null"
+            f"mixer={mixer!r} is not known to mast_q_learner: allowed are 'qmix', 'vdn' and None "
+            "(null in YAML)"
         )
     if mixer is not None and not config.get("common_reward", True):
         raise OptionError(
@@ -162,15 +163,20 @@ def check_host_options(config: Mapping[str, Any]) -> None:
         )
     for key in ("t_max", "batch_size", "buffer_size", "batch_size_run", "hidden_dim", "lr",
                 "test_nepisode", "test_interval"):  # fmt: skip
-        if key in config and not config[key] > 0:
+        if key in config and not (_is_number(config[key]) and config[key] > 0):
             raise OptionError(f"{key}={config[key]!r} is not allowed: a number > 0 is")
-    if not 0 <= config.get("gamma", 1.0) <= 1:
-        raise OptionError(f"gamma={config['gamma']!r} is not allowed: a number >= 0 and <= 1 is")
+    gamma = config.get("gamma", 1.0)
+    if not (_is_number(gamma) and 0 <= gamma <= 1):
+        raise OptionError(f"gamma={gamma!r} is not allowed: a number >= 0 and <= 1 is")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def uses_mast(config: Mapping[str, Any]) -> bool:
     """Whether a configuration trains one of our learners."""
-    return str(config.get("learner")).startswith("mast_")
+    return config.get("learner") == "mast_q_learner"
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -196,7 +202,8 @@ def _allowed(name: str) -> str:
 def _allowed_kind(kind: Mapping[str, Any]) -> str:
     if "enum" in kind:
         return "one of " + ", ".join(map(repr, kind["enum"]))
-    words = {"number": "a number", "integer": "a whole number"}.get(kind["type"], kind["type"])
+    kinds = {"number": "a number", "integer": "a whole number", "null": "None"}
+    words = kinds.get(kind["type"], kind["type"])
     limits = (
         ("minimum", ">="),
         ("exclusiveMinimum", ">"),

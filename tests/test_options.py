@@ -32,7 +32,7 @@ def config():
         ({"sparsity": None}, "mast.sparsity=None is not allowed: a number >= 0 and < 1 is"),
         (
             {"agent_sparsity": 1.0},
-            "mast.agent_sparsity=1.0 is not allowed: a number >= 0 and < 1 or null is",
+            "mast.agent_sparsity=1.0 is not allowed: a number >= 0 and < 1 or None is",
         ),
         (
             {"topology": "riggle"},

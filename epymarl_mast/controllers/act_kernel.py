@@ -1,8 +1,7 @@
-"""One decision of all agents in one compiled call, on the kept weights only.
+"""One decision of all agents in numpy.
 
-Legend: R rows (environments times agents), N agents, I inputs, H hidden units, U actions, K
-networks (1 shared, or N). A layer is CSR over its networks: ``pointers`` (K, out+1) into
-``columns`` and ``values``; ``bias`` (K, out).
+Legend: E environments, N agents, R = E*N rows, I inputs, H hidden units, U actions, K networks (1
+shared, or N). A layer is a weight (K, in, out) and a bias (K, 1, out).
 """
 
 from __future__ import annotations
@@ -11,91 +10,63 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 Array = npt.NDArray[Any]
-Csr = tuple[Array, Array, Array, Array]
+Layer = tuple[Array, Array]
 
 
-@njit(cache=True, fastmath=True, boundscheck=False, error_model="numpy")
-def _apply(network: int, layer: Csr, x: Array, y: Array) -> None:
-    """Compute y = W x + b for one row."""
-    pointers, columns, values, bias = layer
-    for out in range(y.shape[0]):
-        total = bias[network, out]
-        for k in range(pointers[network, out], pointers[network, out + 1]):
-            total += values[k] * x[columns[k]]
-        y[out] = total
-
-
-@njit(cache=True, fastmath=True, boundscheck=False, error_model="numpy")
-def _sigmoid(x: Any) -> Any:
-    one = np.float32(1.0)
-    return one / (one + np.exp(-x))
-
-
-@njit(cache=True, fastmath=True, boundscheck=False, error_model="numpy")
 def forward(
-    inputs: Array, fc1: Csr, recurrent_in: Csr, recurrent_hidden: Csr, fc2: Csr,
-    hidden: Array, q: Array, recurrent: bool,
-) -> None:  # fmt: skip
-    """Action values q (R, U) of inputs (R, I); hidden (R, H) is replaced by the next one."""
-    rows, size = hidden.shape
-    networks = fc1[0].shape[0]
-    z = np.empty(size, np.float32)
-    gates_in = np.empty(3 * size, np.float32)
-    gates_hidden = np.empty(3 * size, np.float32)
-    zero, one, two = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-    for row in range(rows):
-        network = row % networks
-        h = hidden[row]
-        _apply(network, fc1, inputs[row], z)
-        for j in range(size):
-            z[j] = max(z[j], zero)
-        if recurrent:
-            _apply(network, recurrent_in, z, gates_in)
-            _apply(network, recurrent_hidden, h, gates_hidden)
-            for j in range(size):
-                reset = _sigmoid(gates_in[j] + gates_hidden[j])
-                update = _sigmoid(gates_in[size + j] + gates_hidden[size + j])
-                pre = gates_in[2 * size + j] + reset * gates_hidden[2 * size + j]
-                new = two * _sigmoid(two * pre) - one  # tanh
-                h[j] = new + update * (h[j] - new)
-        else:
-            _apply(network, recurrent_in, z, h)
-            for j in range(size):
-                h[j] = max(h[j], zero)
-        _apply(network, fc2, h, q[row])
+    inputs: Array, fc1: Layer, core_in: Layer, core_hidden: Layer | None, fc2: Layer, hidden: Array
+) -> Array:
+    """Action values (R, U) of inputs (R, I); ``hidden`` (R, H) is replaced by the next state.
+
+    ``core_hidden`` is None for a feed-forward network.
+    """
+    z = np.maximum(_apply(fc1, inputs), 0.0)
+    from_input = _apply(core_in, z)
+    if core_hidden is None:
+        np.maximum(from_input, 0.0, out=hidden)
+    else:
+        size = hidden.shape[1]
+        from_hidden = _apply(core_hidden, hidden)
+        gates = from_input[:, : 2 * size] + from_hidden[:, : 2 * size]
+        gates = 1.0 / (1.0 + np.exp(-gates))
+        reset, update = gates[:, :size], gates[:, size:]
+        new = np.tanh(from_input[:, 2 * size :] + reset * from_hidden[:, 2 * size :])
+        hidden[:] = new + update * (hidden - new)
+    return _apply(fc2, hidden)
 
 
-@njit(cache=True, boundscheck=False, error_model="numpy")
-def epsilon_greedy(
-    q: Array, available: Array, epsilon: float, draws: Array, actions: Array
-) -> None:
+def _apply(layer: Layer, x: Array) -> Array:
+    """W x + b for every row, each by its own agent's network."""
+    weight, bias = layer
+    networks = len(weight)
+    if networks == 1:
+        product: Array = x @ weight[0] + bias[0]
+        return product
+    by_agent = x.reshape(-1, networks, x.shape[1]).swapaxes(0, 1)  # (N, E, in)
+    out: Array = (by_agent @ weight + bias).swapaxes(0, 1).reshape(len(x), -1)
+    return out
+
+
+def epsilon_greedy(q: Array, available: Array, epsilon: float, draws: Array) -> Array:
     """One action per row.
 
     Args:
         q: (R, U) action values.
-        available: (R, U) 1 for an action that can be taken; at least one per row.
+        available: (R, U) 1 for an action that can be taken. A row without any, of an episode that
+            is over, gives 0.
         epsilon: probability of a uniformly random available action.
         draws: (R, 2) uniform random numbers in [0, 1).
-        actions: (R,) filled with the choice; ties go to the lowest action.
+
+    Returns:
+        (R,) actions, int64; ties go to the lowest action.
     """
-    for row in range(q.shape[0]):
-        chosen = -1
-        if draws[row, 0] < epsilon:
-            count = 0
-            for action in range(q.shape[1]):
-                count += available[row, action] != 0
-            left = min(int(draws[row, 1] * count), count - 1)
-            for action in range(q.shape[1]):
-                if available[row, action] != 0:
-                    if left == 0:
-                        chosen = action
-                        break
-                    left -= 1
-        else:
-            for action in range(q.shape[1]):
-                if available[row, action] != 0 and (chosen < 0 or q[row, action] > q[row, chosen]):
-                    chosen = action
-        actions[row] = max(chosen, 0)  # a row without any is one of an episode that is over
+    can = available != 0
+    actions: Array = np.where(can, q, -np.inf).argmax(axis=1)
+    if epsilon > 0.0:
+        ranks = np.cumsum(can, axis=1)  # 1 for the first available action, and so on
+        wanted = (draws[:, 1] * ranks[:, -1]).astype(np.int64) + 1
+        at_random = ((ranks == wanted[:, None]) & can).argmax(axis=1)
+        actions = np.where(draws[:, 0] < epsilon, at_random, actions)
+    return actions

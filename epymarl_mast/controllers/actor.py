@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from epymarl_mast.controllers import act_kernel
-from epymarl_mast.controllers.act_kernel import Array, Csr
+from epymarl_mast.controllers.act_kernel import Array, Layer
 from epymarl_mast.sparse.layers import layer_name
 
 _PARAMETERS = {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
@@ -62,14 +62,14 @@ class Actor:
         state = {name: w.detach().cpu().numpy() for name, w in self._agent.state_dict().items()}
         prefixes = [f"agents.{i}." for i in range(self._n_agents)]
         own = prefixes if f"{prefixes[0]}fc1.weight" in state else [""]
-        self._recurrent = f"{own[0]}rnn.weight_ih" in state
-        self._fc1 = _csr(state, own, "fc1.weight", "fc1.bias")
-        self._fc2 = _csr(state, own, "fc2.weight", "fc2.bias")
-        if self._recurrent:
-            self._in = _csr(state, own, "rnn.weight_ih", "rnn.bias_ih")
-            self._hidden_layer = _csr(state, own, "rnn.weight_hh", "rnn.bias_hh")
+        self._fc1 = _layer(state, own, "fc1.weight", "fc1.bias")
+        self._fc2 = _layer(state, own, "fc2.weight", "fc2.bias")
+        if f"{own[0]}rnn.weight_ih" in state:
+            self._core_in = _layer(state, own, "rnn.weight_ih", "rnn.bias_ih")
+            self._core_hidden: Layer | None = _layer(state, own, "rnn.weight_hh", "rnn.bias_hh")
         else:
-            self._in = self._hidden_layer = _csr(state, own, "rnn.weight", "rnn.bias")
+            self._core_in = _layer(state, own, "rnn.weight", "rnn.bias")
+            self._core_hidden = None
         self._inputs = state[f"{own[0]}fc1.weight"].shape[1]
         self._units = state[f"{own[0]}fc1.weight"].shape[0]
 
@@ -78,8 +78,7 @@ class Actor:
         rows = environments * self._n_agents
         self._hidden = np.zeros((rows, self._units), np.float32)
         self._x = np.zeros((rows, self._inputs), np.float32)
-        self._q = np.empty((rows, self._n_actions), np.float32)
-        self._actions = np.empty(rows, np.int64)
+        self._q = np.zeros((rows, self._n_actions), np.float32)
         self._observed = self._inputs
         if self._agent_id:
             self._observed -= self._n_agents
@@ -96,20 +95,19 @@ class Actor:
             epsilon: probability of a random action.
 
         Returns:
-            (R,) actions, int64; a buffer that the next call overwrites.
+            (R,) actions, int64.
         """
         self._x[:, : self._observed] = observations
-        act_kernel.forward(
-            self._x, self._fc1, self._in, self._hidden_layer, self._fc2, self._hidden, self._q,
-            self._recurrent,
-        )  # fmt: skip
+        self._q = act_kernel.forward(
+            self._x, self._fc1, self._core_in, self._core_hidden, self._fc2, self._hidden
+        )
         draws = self._generator.random((len(self._q), 2))
-        act_kernel.epsilon_greedy(self._q, available, epsilon, draws, self._actions)
+        actions = act_kernel.epsilon_greedy(self._q, available, epsilon, draws)
         if self._last_action:
             block = self._x[:, self._observed : self._observed + self._n_actions]
             block[:] = 0.0
-            block[np.arange(len(block)), self._actions] = 1.0
-        return self._actions
+            block[np.arange(len(block)), actions] = 1.0
+        return actions
 
     @property
     def q_values(self) -> Array:
@@ -117,21 +115,8 @@ class Actor:
         return self._q
 
 
-def _csr(state: Mapping[str, Array], prefixes: list[str], weight: str, bias: str) -> Csr:
-    """One layer of all networks; absent weights are exact zeros, so they are found by value."""
-    pointers, columns, values = [], [], []
-    position = 0
-    for prefix in prefixes:
-        matrix = state[prefix + weight]
-        rows, cols = np.nonzero(matrix)
-        counts = np.bincount(rows, minlength=len(matrix))
-        pointers.append(position + np.concatenate([[0], np.cumsum(counts)]))
-        columns.append(cols)
-        values.append(matrix[rows, cols])
-        position += len(cols)
-    return (
-        np.stack(pointers).astype(np.int32),
-        np.concatenate(columns).astype(np.int32),
-        np.concatenate(values).astype(np.float32),
-        np.stack([state[prefix + bias] for prefix in prefixes]).astype(np.float32),
-    )
+def _layer(state: Mapping[str, Array], prefixes: list[str], weight: str, bias: str) -> Layer:
+    """One layer of all networks, transposed for rows of inputs."""
+    weights = np.stack([state[prefix + weight].T for prefix in prefixes])
+    biases = np.stack([state[prefix + bias][None] for prefix in prefixes])
+    return np.ascontiguousarray(weights), biases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from collections.abc import Mapping
@@ -123,7 +124,8 @@ def check_gymnasium_knows(host: Host, config: Mapping[str, Any]) -> None:
     import gymnasium
 
     try:
-        gymnasium.spec(key)
+        importlib.import_module(module)
+        gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:
         raise OptionError(f"env_args.key={key}: {str(error).splitlines()[0]}") from None
 

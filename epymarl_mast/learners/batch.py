@@ -35,14 +35,19 @@ class Transitions:
     state: Tensor
 
     @classmethod
-    def from_batch(cls, batch: Any) -> Transitions:
-        """Read a host's ``EpisodeBatch`` as its own learner does.
+    def from_batch(cls, batch: Any, *, as_host: bool) -> Transitions:
+        """Read a host's ``EpisodeBatch``.
 
-        A transition also needs its next state. The hosts leave that out, which counts one step too
-        many for an episode that its time limit cut before the end of the batch.
+        Args:
+            batch: the host's episode batch.
+            as_host: take steps as real exactly as the hosts do. They leave out that a transition
+                needs a next state, and count one step too many for an episode that was cut, not
+                terminated, before the end of the batch; joining batches makes such episodes.
         """
         terminated = batch["terminated"][:, :-1].float()
-        mask = (batch["filled"][:, :-1] * batch["filled"][:, 1:]).float()
+        mask = batch["filled"][:, :-1].float()
+        if not as_host:
+            mask = mask * batch["filled"][:, 1:]
         mask[:, 1:] = mask[:, 1:] * (1 - terminated[:, :-1])
         return cls(
             rewards=batch["reward"][:, :-1],

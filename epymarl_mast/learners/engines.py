@@ -137,13 +137,13 @@ def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tupl
         missing = f"the networks are on {device}"
     elif not kernels.available():
         missing = "numba or an x86-64 CPU with AVX2 is missing"
-    if wanted in ("auto", "sparse") and missing is None:
-        return SparseEngine(), "known networks on the CPU"
+    if wanted == "sparse" and missing is None:
+        return SparseEngine(), "asked for"
     if wanted == "sparse" or (wanted == "masked" and not known):
         raise OptionError(f"mast.engine={wanted!r} cannot be had: {missing}; allowed is 'auto'")
     if not known:
         return HostEngine(), stranger
-    return MaskedEngine(), missing or "asked for"
+    return MaskedEngine(), "asked for" if wanted == "masked" else "known networks"
 
 
 Named = TypeVar("Named")

@@ -7,6 +7,7 @@ with one it is 1, or N equal copies where the hosts have them.
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,14 @@ class MastQLearner:
             device=device,
         )
         self.engine.follow(self.networks.topology.masks)
-        logger.console_logger.info(f"mast.engine: {self.engine.name} ({why})")
+        console = getattr(logger, "console_logger", None) or logging.getLogger(__name__)
+        console.info(f"mast.engine: {self.engine.name} ({why})")
+        # Targets and replay are the host's own: then they are so to the last bit.
+        self._as_host = (
+            self.options.operator == "max"
+            and self.options.target == "one_step"
+            and self.options.online_buffer_size == 0
+        )
         self._copies_reward = host.copies_common_reward and rewards_in_common
         self.training_steps = 0
         self.last_target_update_step = 0
@@ -111,7 +119,7 @@ class MastQLearner:
             episode_num: training episodes so far; unused, part of the hosts' interface.
         """
         batch = with_newest_episodes(batch, self.online_buffer, self.options.online_batch_size)
-        data = Transitions.from_batch(batch)
+        data = Transitions.from_batch(batch, as_host=self._as_host)
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
         q_values = engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
@@ -187,16 +195,18 @@ class MastQLearner:
     def _targets_of(self, kind: str, data: Transitions, next_values: Tensor) -> Tensor:
         """Regression targets (B, T, C)."""
         rewards = data.rewards
+        # The hosts compute targets of padded steps too, and their running statistics see those and
+        # their rewards; no loss does. Ours leave padding out: joining batches adds some.
+        real = data.mask.squeeze(2) > 0
+        if self._as_host:
+            real = torch.ones_like(real)
+        mask = real.unsqueeze(2).to(data.mask.dtype)
         if self.args.standardise_rewards:
-            self.rew_ms.update(rewards)
+            self.rew_ms.update(rewards[real])
             rewards = (rewards - self.rew_ms.mean) / torch.sqrt(self.rew_ms.var)
         if self.args.standardise_returns:
             next_values = next_values * torch.sqrt(self.ret_ms.var) + self.ret_ms.mean
-        # The hosts' own targets cover padded steps too, and their running statistics of returns see
-        # those; no loss does. Ours leave padding out.
-        as_host = kind == "one_step" and self.options.operator == "max"
-        mask = torch.ones_like(data.mask) if as_host else data.mask
-        if as_host and self._copies_reward:
+        if self._as_host and self._copies_reward:
             rewards = rewards.expand(-1, -1, self.args.n_agents)
         step = (rewards, data.terminated, mask, next_values, self.args.gamma)
         if kind == "td_lambda":
@@ -206,7 +216,7 @@ class MastQLearner:
         else:
             target = targets.one_step(*step)
         if self.args.standardise_returns:
-            self.ret_ms.update(target[mask.squeeze(2) > 0])
+            self.ret_ms.update(target[real])
             target = (target - self.ret_ms.mean) / torch.sqrt(self.ret_ms.var)
         return target
 

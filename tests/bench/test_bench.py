@@ -99,6 +99,7 @@ def test_acting(measure, host):
     assert "runner's step" in printed
 
 
+@pytest.mark.long
 def test_end_to_end(measure_on):
     """On one host, the other being tried part by part below: imports alone take seconds."""
     host = any_host()

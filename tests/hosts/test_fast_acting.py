@@ -138,10 +138,9 @@ def test_actions_follow_the_hosts_distribution(host_module, make_args, epsilon):
         torch.from_numpy(available).expand(draws, 1, -1),
         t_env=0,
     )
-    ours = np.empty(draws, np.int64)
-    act_kernel.epsilon_greedy(
+    ours = act_kernel.epsilon_greedy(
         np.repeat(q, draws, 0), np.repeat(available, draws, 0), epsilon,
-        np.random.default_rng(0).random((draws, 2)), ours,
+        np.random.default_rng(0).random((draws, 2)),
     )  # fmt: skip
     for chosen in (ours, theirs.flatten().numpy()):
         counts = np.bincount(chosen, minlength=actions)

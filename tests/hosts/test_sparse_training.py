@@ -256,7 +256,8 @@ def test_which_engine_is_chosen(monkeypatch):
         return engines.choose_engine(wanted, known=known, dense=dense, device=device)[0].name
 
     monkeypatch.setattr(engines.kernels, "available", lambda: True)
-    assert choose() == choose("sparse") == "sparse"
+    assert choose("sparse") == "sparse"
+    assert choose() == "masked"
     assert choose(dense=True) == choose(known=False) == choose("host") == "host"
     assert choose(device="cuda") == choose("masked") == "masked"
     monkeypatch.setattr(engines.kernels, "available", lambda: False)

@@ -1,7 +1,7 @@
 """Compute on kept weights only, on the CPU: an agent's unroll and QMIX's mixing network.
 
-Two autograd functions whose forward and backward touch no absent weight. They need numba, which
-is not a requirement of the package: ask :func:`available` first. Nothing here imports it before.
+Two autograd functions whose forward and backward touch no absent weight. They need numba and an
+x86-64 CPU with AVX2: ask :func:`available` first. Nothing here imports numba before.
 """
 
 from epymarl_mast.sparse.kernels.agent import agent_unroll
