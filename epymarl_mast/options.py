@@ -162,7 +162,8 @@ def check_host_options(config: Mapping[str, Any]) -> None:
             f"learner={config.get('learner')!r}: allowed is learner=mast_q_learner"
         )
     for key in ("t_max", "batch_size", "buffer_size", "batch_size_run", "hidden_dim", "lr",
-                "test_nepisode", "test_interval"):  # fmt: skip
+                "test_nepisode", "test_interval", "target_update_interval_or_tau", "mixing_embed_dim",
+                "epsilon_anneal_time"):  # fmt: skip
         if key in config and not (_is_number(config[key]) and config[key] > 0):
             raise OptionError(f"{key}={config[key]!r} is not allowed: a number > 0 is")
     gamma = config.get("gamma", 1.0)
