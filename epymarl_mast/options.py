@@ -150,6 +150,21 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
     return options
 
 
+_POSITIVE = (
+    "t_max",
+    "batch_size",
+    "buffer_size",
+    "batch_size_run",
+    "hidden_dim",
+    "lr",
+    "test_nepisode",
+    "test_interval",
+    "target_update_interval_or_tau",
+    "mixing_embed_dim",
+    "epsilon_anneal_time",
+)
+
+
 def check_host_options(config: Mapping[str, Any]) -> None:
     """Refuse values of the host's own options with which no run makes sense.
 
@@ -161,9 +176,7 @@ def check_host_options(config: Mapping[str, Any]) -> None:
             f"runner={config['runner']!r} fills the second buffer of a mast learner, but "
             f"learner={config.get('learner')!r}: allowed is learner=mast_q_learner"
         )
-    for key in ("t_max", "batch_size", "buffer_size", "batch_size_run", "hidden_dim", "lr",
-                "test_nepisode", "test_interval", "target_update_interval_or_tau", "mixing_embed_dim",
-                "epsilon_anneal_time"):  # fmt: skip
+    for key in _POSITIVE:
         if key in config and not (_is_number(config[key]) and config[key] > 0):
             raise OptionError(f"{key}={config[key]!r} is not allowed: a number > 0 is")
     gamma = config.get("gamma", 1.0)

@@ -67,7 +67,7 @@ OPTIONS = {
     "prioritized_buffer=True": ("prioritized_buffer=True", "allowed is False"),
     "env_args.time_limit=500": ("env_args.time_limit=500", "at most 50"),
     "env_args.maps=1": ("env_args.maps",),
-    "env_args.time_limit=abc": ("env_args.time_limit='abc'", "a number"),
+    "env_args.time_limit=abc": ("env_args.time_limit='abc'", "a whole number"),
     "env_args.time_limit=-3": ("env_args.time_limit=-3", "> 0"),
     "batch_size=None": ("batch_size=None", "a whole number"),
     "gamma=None": ("gamma=None", "a number"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from epymarl_mast import targets
 from epymarl_mast.errors import CheckpointError, OptionError
 from epymarl_mast.learners import engines
 from epymarl_mast.networks import Task, agent_shapes, mixer_shapes, training_cost
@@ -265,3 +268,90 @@ def test_which_engine_is_chosen(monkeypatch):
     for impossible in ({"wanted": "sparse"}, {"wanted": "masked", "known": False}):
         with pytest.raises(OptionError, match="cannot be had"):
             choose(**impossible)
+
+
+def test_target_options_reach_the_target(sparse_learner):
+    """λ, n, α and ω as given, not swapped and not ignored."""
+    learner, _ = sparse_learner({"alpha": 0.5, "omega": 4.0, "td_lambda": 0.3, "n_step": 2})
+    generator = torch.Generator().manual_seed(1)
+    q = torch.randn(2, 6, 3, 5, generator=generator)
+    available = torch.ones(2, 6, 3, 5)
+    expected = targets.soft_mellowmax(q, available, 0.5, 4.0)
+    assert torch.equal(learner._operate(q, available, q), expected)
+    fields = {
+        "rewards": torch.randn(2, 6, 1, generator=generator),
+        "terminated": torch.zeros(2, 6, 1),
+        "mask": torch.ones(2, 6, 1),
+    }
+    data = SimpleNamespace(**fields)
+    values = torch.randn(2, 6, 1, generator=generator)
+    step = (*fields.values(), values, learner.args.gamma)
+    assert torch.equal(
+        learner._targets_of("td_lambda", data, values), targets.td_lambda(*step, 0.3)
+    )
+    assert torch.equal(learner._targets_of("n_step", data, values), targets.n_step(*step, 2))
+
+
+def test_hybrid_switches_at_t_0(sparse_learner):
+    learner, _ = sparse_learner({"td_lambda_start": 0.5}, t_max=1000)
+    assert [learner.target_kind(t) for t in (0, 499, 500, 999)] == [
+        "one_step", "one_step", "td_lambda", "td_lambda",
+    ]  # fmt: skip
+
+
+def test_topology_rests_after_its_end(sparse_learner, train_on_random_episodes):
+    learner, _ = sparse_learner({"topology_end": 0.5}, t_max=1000)
+    train_on_random_episodes(learner, 9)  # t_env 100 … 900; due at 200, 400, 600, 800
+    assert learner.networks.topology.updates == 2
+
+
+@pytest.mark.parametrize("engine", ["host", "masked", "sparse"])
+def test_growth_sees_the_dense_gradient_and_clipping_the_masked_one(
+    sparse_learner, train_on_random_episodes, monkeypatch, engine
+):
+    learner, log = sparse_learner({"engine": engine})
+    seen = {}
+    evolve = learner.networks.topology.evolve
+    step = learner.optimiser.step
+
+    def spy_evolve(weights, gradients, t_env):
+        seen["outside"] = sum(
+            int(gradients[name][~mask].count_nonzero())
+            for name, mask in learner.networks.topology.masks.items()
+        )
+        return evolve(weights, gradients, t_env)
+
+    def spy_step():
+        norms = [p.grad.norm() for p in learner.params if p.grad is not None]
+        seen["norm"] = float(torch.stack(norms).norm())  # clipping at 10 does nothing here
+        for name, mask in learner.networks.topology.masks.items():
+            assert not learner.networks.weights[name].grad[~mask].any(), name
+        return step()
+
+    monkeypatch.setattr(learner.networks.topology, "evolve", spy_evolve)
+    monkeypatch.setattr(learner.optimiser, "step", spy_step)
+    learner.args.grad_norm_clip = 1e9
+    train_on_random_episodes(learner, 2)
+    assert seen["outside"] > 0
+    assert log.stats["grad_norm"][-1] == pytest.approx(seen["norm"], rel=1e-5)
+
+
+def test_rmsprop_takes_the_hosts_options(sparse_learner):
+    learner, _ = sparse_learner({"optimizer": "rmsprop"}, optim_alpha=0.5, optim_eps=1e-3)
+    group = learner.optimiser.param_groups[0]
+    assert (group["alpha"], group["eps"]) == (0.5, 1e-3)
+
+
+def test_reward_statistics_leave_padding_out(bench, sparse_learner):
+    """Extra padded steps change neither the statistics nor the loss."""
+    fields = bench.random_fields(torch.Generator().manual_seed(5), episodes=3, steps=9, **DIMS)
+    losses = []
+    for extra in (0, 20):
+        learner, log = sparse_learner({"target": "td_lambda"}, standardise_rewards=True)
+        padded = {
+            key: torch.cat([field, field.new_zeros(3, extra, *field.shape[2:])], dim=1)
+            for key, field in fields.items()
+        }
+        learner.train(bench.batch(bench.scheme(**DIMS), 3, padded), t_env=1, episode_num=1)
+        losses.append(log.stats["loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
