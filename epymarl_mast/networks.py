@@ -5,13 +5,13 @@ A test holds them equal to the modules the hosts build.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
-from epymarl_mast.sparse import sparse_layers
+from epymarl_mast.sparse import Layer, sparse_layers
 from epymarl_mast.sparse.accounting import TrainingCost, network_cost, q_learning_cost
 
 Shapes = dict[str, tuple[int, ...]]
@@ -80,6 +80,15 @@ def mixer_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
     return shapes
 
 
+def layers_of(
+    network: str, shapes: Mapping[str, Sequence[int]], options: MastOptions
+) -> list[Layer]:
+    """The sparse layers of the network ``agent`` or ``mixer``; none for dense training."""
+    if options.topology == "dense":
+        return []
+    return sparse_layers(shapes, options.network_sparsity(network), options.allocation)
+
+
 def training_cost(config: Mapping[str, Any], options: MastOptions, task: Task) -> TrainingCost:
     """Cost of a learner from its configuration, the figures that a run logs."""
     costs = {}
@@ -88,8 +97,5 @@ def training_cost(config: Mapping[str, Any], options: MastOptions, task: Task) -
         ("mixer", mixer_shapes(config, task)),
     ):
         if shapes:
-            dense = options.topology == "dense"
-            sparsity = options.network_sparsity(network)
-            layers = [] if dense else sparse_layers(shapes, sparsity, options.allocation)
-            costs[network] = network_cost(shapes, layers)
+            costs[network] = network_cost(shapes, layers_of(network, shapes, options))
     return q_learning_cost(costs, config["batch_size"] + options.online_batch_size)

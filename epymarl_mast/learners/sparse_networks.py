@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from epymarl_mast.networks import layers_of
 from epymarl_mast.options import MastOptions
 from epymarl_mast.sparse import TOPOLOGIES, Layer, UpdateSchedule, reset_optimizer_state
 from epymarl_mast.sparse.accounting import NetworkCost, network_cost
-from epymarl_mast.sparse.layers import sparse_layers
 
 
 class SparseNetworks:
@@ -42,11 +42,7 @@ class SparseNetworks:
         costs: dict[str, NetworkCost] = {}
         for network in online:
             own = {n: shape for n, shape in shapes.items() if n.startswith(f"{network}.")}
-            found = (
-                []
-                if options.topology == "dense"
-                else sparse_layers(own, options.network_sparsity(network), options.allocation)
-            )
+            found = layers_of(network, own, options)
             layers += found
             if any(len(shape) > 1 for shape in own.values()):
                 costs[network] = network_cost(own, found)
