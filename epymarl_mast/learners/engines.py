@@ -16,10 +16,15 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from epymarl_mast import targets
 from epymarl_mast.controllers.actor import can_act
 from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.sparse import kernels
+from epymarl_mast.sparse.kernels import AgentInputs, SparseAgent, SparseMatrix, SparseMixer
+
+# What hosts put in place of an unavailable action's value before an argmax.
+_UNAVAILABLE = -9999999
 
 
 class HostEngine:
@@ -29,13 +34,13 @@ class HostEngine:
     needs_inputs = False  # whether unroll() reads ``inputs``
     gradient_is_masked = False  # whether it is zero outside the masks by itself
 
-    def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
+    def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         """Action values of every step of a batch.
 
         Args:
             mac: the host's multi-agent controller.
             batch: the host's episode batch.
-            inputs: (B, T, N, I) from :func:`agent_inputs`, where the engine needs them.
+            inputs: from :func:`agent_inputs`, where the engine needs them.
 
         Returns:
             (B, T, N, U).
@@ -48,6 +53,25 @@ class HostEngine:
         """Joint value (B, T, 1) of agent values (B, T, N); those themselves without a mixer."""
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
         return mixed
+
+    def greedy_values(self, values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
+        """``values`` at the action that ``chooser`` has highest, exactly as the hosts do.
+
+        Args:
+            values: (B, T, N, U), for instance the target network's.
+            chooser: (B, T, N, U), for instance the online network's: Double Q-learning.
+            available: (B, T, N, U) 1 for an action that can be taken.
+
+        Returns:
+            (B, T, N); -9999999 where no action is available.
+        """
+        absent = available == 0
+        greedy = chooser.masked_fill(absent, _UNAVAILABLE).argmax(dim=3, keepdim=True)
+        return torch.gather(values.masked_fill(absent, _UNAVAILABLE), 3, greedy).squeeze(3)
+
+    def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
+        """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
+        return targets.soft_mellowmax(q, available, alpha, omega)
 
     def follow(self, masks: Mapping[str, Tensor]) -> None:
         """Take over the masks as they are now.
@@ -64,12 +88,13 @@ class MaskedEngine(HostEngine):
     name = "masked"
     needs_inputs = True
 
-    def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
+    def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
+        dense = inputs.dense()
         agents = getattr(mac.agent, "agents", None)
         if agents is None:
-            return _sequence(mac.agent, inputs)
-        return torch.cat([_sequence(agent, inputs[:, :, [i]]) for i, agent in enumerate(agents)], 2)
+            return _sequence(mac.agent, dense)
+        return torch.cat([_sequence(agent, dense[:, :, [i]]) for i, agent in enumerate(agents)], 2)
 
 
 class SparseEngine(HostEngine):
@@ -80,39 +105,53 @@ class SparseEngine(HostEngine):
     gradient_is_masked = True
 
     def __init__(self) -> None:
-        self._patterns: dict[str, dict[str, kernels.SparseMatrix]] = {}
-        self._weights: dict[nn.Module, dict[str, Tensor]] = {}  # walking a module takes long
+        self._patterns: dict[str, dict[str, SparseMatrix]] = {}
+        self._agents: dict[nn.Module, list[SparseAgent]] = {}
+        self._mixers: dict[nn.Module, SparseMixer | None] = {}
 
     def follow(self, masks: Mapping[str, Tensor]) -> None:
         self._patterns = {"agent": {}, "mixer": {}}
         for name, mask in masks.items():
             network, _, parameter = name.partition(".")
-            self._patterns[network][parameter] = kernels.SparseMatrix.from_mask(mask)
+            self._patterns[network][parameter] = SparseMatrix.from_mask(mask)
+        self._agents.clear()
+        self._mixers.clear()
 
-    def unroll(self, mac: Any, batch: Any, inputs: Tensor | None) -> Tensor:
+    def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
-        weights = self._weights_of(mac.agent)
-        patterns = self._patterns["agent"]
-        if "fc1.weight" in weights:
-            return kernels.agent_unroll(inputs, weights, patterns)
-        return torch.cat(
-            [
-                kernels.agent_unroll(inputs[:, :, [i]], _own(weights, i), _own(patterns, i))
-                for i in range(inputs.shape[2])
-            ],
-            dim=2,
-        )
+        if mac.agent not in self._agents:
+            self._agents[mac.agent] = self._compress(mac.agent)
+        networks = self._agents[mac.agent]
+        if len(networks) == 1:
+            return networks[0](inputs)
+        own = [network(inputs.of_agent(i)) for i, network in enumerate(networks)]
+        return torch.cat(own, dim=2)
 
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
-        if mixer is None or not self._weights_of(mixer):
-            return super().mix(mixer, agent_values, state)
-        weights = self._weights_of(mixer)
-        return kernels.qmix(agent_values, state, weights, self._patterns["mixer"])
+        if mixer is None:
+            return agent_values
+        if mixer not in self._mixers:
+            weights = dict(mixer.named_parameters())
+            own = SparseMixer(weights, self._patterns["mixer"]) if weights else None
+            self._mixers[mixer] = own
+        kept = self._mixers[mixer]
+        return (
+            super().mix(mixer, agent_values, state) if kept is None else kept(agent_values, state)
+        )
 
-    def _weights_of(self, network: nn.Module) -> dict[str, Tensor]:
-        if network not in self._weights:
-            self._weights[network] = dict(network.named_parameters())
-        return self._weights[network]
+    def greedy_values(self, values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
+        return kernels.greedy_values(values, chooser, available)
+
+    def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
+        return kernels.soft_mellowmax(q, available, alpha, omega)
+
+    def _compress(self, agent: nn.Module) -> list[SparseAgent]:
+        """One network, or one of each agent."""
+        weights, patterns = dict(agent.named_parameters()), self._patterns["agent"]
+        if "fc1.weight" in weights:
+            return [SparseAgent(weights, patterns)]
+        prefixes = dict.fromkeys(".".join(name.split(".")[:2]) + "." for name in weights)
+        return [SparseAgent(_below(p, weights), _below(p, patterns)) for p in prefixes]
 
 
 def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tuple[HostEngine, str]:
@@ -149,8 +188,7 @@ def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tupl
 Named = TypeVar("Named")
 
 
-def _own(named: Mapping[str, Named], agent: int) -> dict[str, Named]:
-    prefix = f"agents.{agent}."
+def _below(prefix: str, named: Mapping[str, Named]) -> dict[str, Named]:
     return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
 
 
@@ -164,20 +202,13 @@ def knows(mac: Any, host: HostModules) -> bool:
     return build in own and can_act(mac.agent)
 
 
-def agent_inputs(mac: Any, batch: Any) -> Tensor:
-    """What the hosts' controllers feed their agents, for all steps at once.
-
-    Returns:
-        (B, T, N, I): observation, last action and agent id, as the options say.
-    """
-    parts = [batch["obs"]]
-    if mac.args.obs_last_action:
-        onehot = batch["actions_onehot"]
-        parts.append(torch.cat([torch.zeros_like(onehot[:, :1]), onehot[:, :-1]], dim=1))
-    if mac.args.obs_agent_id:
-        shape = (*batch["obs"].shape[:2], -1, -1)
-        parts.append(torch.eye(mac.n_agents, device=batch["obs"].device).expand(shape))
-    return torch.cat(parts, dim=3)
+def agent_inputs(mac: Any, batch: Any) -> AgentInputs:
+    """What the hosts' controllers feed their agents, for all steps at once, not copied."""
+    return AgentInputs(
+        batch["obs"],
+        batch["actions_onehot"] if mac.args.obs_last_action else None,
+        mac.n_agents if mac.args.obs_agent_id else 0,
+    )
 
 
 def _sequence(agent: Any, inputs: Tensor) -> Tensor:

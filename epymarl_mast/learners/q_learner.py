@@ -31,10 +31,9 @@ from epymarl_mast.options import MastOptions, check_run
 from epymarl_mast.replay import OnlineBuffer
 from epymarl_mast.sparse import OPTIMIZERS
 from epymarl_mast.sparse.accounting import q_learning_cost
+from epymarl_mast.sparse.kernels import AgentInputs
 from epymarl_mast.tracking.metrics import sparse_metrics
 
-# What hosts put in place of an unavailable action's value before an argmax.
-_UNAVAILABLE = -9999999
 _TARGET_KINDS = {"one_step": 0.0, "n_step": 1.0, "td_lambda": 2.0}
 
 
@@ -168,7 +167,7 @@ class MastQLearner:
         return self._masked if due and self.engine.gradient_is_masked else self.engine
 
     def _next_values(
-        self, batch: Any, inputs: Tensor | None, data: Transitions, q_values: Tensor
+        self, batch: Any, inputs: AgentInputs | None, data: Transitions, q_values: Tensor
     ) -> Tensor:
         """Target value of the state after each step, (B, T, C)."""
         next_q = self.engine.unroll(self.target_mac, batch, inputs)[:, 1:]  # (B, T, N, U)
@@ -180,17 +179,13 @@ class MastQLearner:
         """From action values (B, T, N, U) to one value per agent (B, T, N)."""
         options = self.options
         if options.operator == "soft_mellowmax":
-            return targets.soft_mellowmax(next_q, available, options.alpha, options.omega)
+            return self.engine.soft_mellowmax(next_q, available, options.alpha, options.omega)
         if options.operator == "mellowmax":
             return targets.mellowmax(next_q, available, options.omega)
         if options.operator == "softmax":
             return targets.softmax_expectation(next_q, available, options.alpha)
-        # Exactly as the hosts do, padded steps included.
-        next_q = next_q.masked_fill(available == 0, _UNAVAILABLE)
-        if not self.args.double_q:
-            return next_q.amax(dim=3)
-        greedy = online_q.masked_fill(available == 0, _UNAVAILABLE).argmax(dim=3, keepdim=True)
-        return torch.gather(next_q, 3, greedy).squeeze(3)
+        chooser = online_q if self.args.double_q else next_q
+        return self.engine.greedy_values(next_q, chooser, available)
 
     def _targets_of(self, kind: str, data: Transitions, next_values: Tensor) -> Tensor:
         """Regression targets (B, T, C)."""
@@ -222,7 +217,8 @@ class MastQLearner:
 
     def _optimise(self, loss: Tensor, t_env: int) -> Tensor:
         """Gradient step and, when it is due, topology update, in the order of METHOD.md §2."""
-        self.optimiser.zero_grad()
+        for parameter in self.params:
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         self.training_steps += 1
         due = self.networks.topology.due(self.training_steps, t_env)

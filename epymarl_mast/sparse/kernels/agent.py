@@ -1,7 +1,7 @@
 """EPyMARL's RNNAgent over a whole episode batch.
 
-Legend: B episodes, T steps, N agents, I inputs, H hidden units, U actions. R = LANES rows of a
-block.
+Legend: B episodes, T steps, N agents, O observation, I inputs, H hidden units, U actions.
+R = LANES rows of a block.
 """
 
 from __future__ import annotations
@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer, Numbers
 from epymarl_mast.sparse.kernels.host import call, kernels
-from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, numbers, rounded
+from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, rounded
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
-    Floats,
-    Gradients,
-    JoinedMatrix,
     SparseMatrix,
     gru_cell,
     matrix_of,
@@ -27,159 +24,194 @@ from epymarl_mast.sparse.kernels.patterns import (
 )
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 
-_GRU = ("rnn.weight_ih", "rnn.weight_hh", "rnn.bias_ih", "rnn.bias_hh")
-_LINEAR = ("rnn.weight", "rnn.bias")
+
+class AgentInputs(NamedTuple):
+    """What an agent network reads at each step, left in the pieces that it comes in.
+
+    Attributes:
+        observations: (B, T, N, O) float32.
+        last_actions: (B, T, N, U) float32 or None: one-hot actions of each step, of which the
+            network reads those of the step before; 0 at the first.
+        ids: how many one-hot agent ids the network reads, 0 for none.
+        first_id: id of the agent at index 0 of N.
+    """
+
+    observations: Tensor
+    last_actions: Tensor | None = None
+    ids: int = 0
+    first_id: int = 0
+
+    @property
+    def features(self) -> int:
+        """I."""
+        actions = 0 if self.last_actions is None else self.last_actions.shape[-1]
+        return int(self.observations.shape[-1]) + actions + self.ids
+
+    def of_agent(self, agent: int) -> AgentInputs:
+        """Those of one agent, N = 1."""
+        here = slice(agent, agent + 1)
+        actions = None if self.last_actions is None else self.last_actions[:, :, here]
+        return AgentInputs(self.observations[:, :, here], actions, self.ids, self.first_id + agent)
+
+    def dense(self) -> Tensor:
+        """All in one tensor, (B, T, N, I)."""
+        parts = [self.observations]
+        if self.last_actions is not None:
+            first = torch.zeros_like(self.last_actions[:, :1])
+            parts.append(torch.cat([first, self.last_actions[:, :-1]], dim=1))
+        if self.ids:
+            agents = self.observations.shape[2]
+            rows = torch.eye(self.ids, device=self.observations.device)
+            rows = rows[self.first_id : self.first_id + agents]
+            parts.append(rows.expand(*self.observations.shape[:2], -1, -1))
+        return torch.cat(parts, dim=3)
 
 
-def agent_unroll(
-    inputs: Tensor,
-    weights: Mapping[str, Tensor],
-    patterns: Mapping[str, SparseMatrix],
-    lengths: Tensor | None = None,
-) -> Tensor:
+class SparseAgent:
     """Values of all actions at all steps, from hidden states that start at 0.
 
     Args:
-        inputs: (B, T, N, I) float32; no gradient is computed for it.
         weights: one network's parameters by their names in RNNAgent (``fc1.weight``,
-            ``rnn.weight_ih``, …). With a ``rnn.weight_ih`` the network is recurrent.
+            ``rnn.weight_ih``, …), which are moved to shared memory. With a ``rnn.weight_ih`` the
+            network is recurrent.
         patterns: the kept weights of each matrix, by the same names; a matrix that is missing
             here is dense. Absent weights are never read, and their gradient is 0.
-        lengths: (B,) int, steps that matter of each episode. Values of later steps are 0 or as
-            computed, and a gradient given for them is ignored or not, depending on the block.
 
-    Returns:
-        (B, T, N, U) float32.
+    Raises:
+        ValueError: if a pattern does not fit, or weights are not float32 on the CPU.
     """
-    core = _GRU if _GRU[0] in weights else _LINEAR
-    names = ("fc1.weight", "fc1.bias", *core, "fc2.weight", "fc2.bias")
-    tensors = [weights[name] for name in names]
-    first, *middle, last = (
-        matrix_of(name, weights, patterns) for name in names if weights[name].dim() == 2
-    )
-    recurrent = core == _GRU
-    joined = gru_cell(*middle) if recurrent else stacked(*middle)
-    network = _Network(stacked(first), joined, stacked(last), recurrent)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return _AgentUnroll.apply(inputs, lengths, network, *tensors)  # type: ignore[no-untyped-call, no-any-return]
-    return _forward(inputs, lengths, network, tensors, save=False)[0]
 
+    def __init__(self, weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]) -> None:
+        self.recurrent = "rnn.weight_ih" in weights
+        core = ("rnn.weight_ih", "rnn.weight_hh") if self.recurrent else ("rnn.weight",)
+        layers = [
+            _layer(names, weights, patterns) for names in (("fc1.weight",), core, ("fc2.weight",))
+        ]
+        self.network = FlatNetwork(weights, layers)
+        self.hidden, self.features = self.network.layers[0].matrix.shape
+        self.actions = self.network.layers[2].matrix.shape[0]
 
-class _Network(NamedTuple):
-    """The matrices of an agent network; ``core`` is (4H, 2H) of a GRU or (H, H)."""
+    def __call__(self, inputs: AgentInputs, lengths: Tensor | None = None) -> Tensor:
+        """Unroll.
 
-    first: JoinedMatrix
-    core: JoinedMatrix
-    last: JoinedMatrix
-    recurrent: bool
+        Args:
+            inputs: of all steps; no gradient is computed for them.
+            lengths: (B,) int, steps that matter of each episode. Values of later steps are 0 or
+                as computed, and a gradient given for them is ignored or not, depending on the
+                block.
+
+        Returns:
+            (B, T, N, U) float32.
+
+        Raises:
+            ValueError: if the inputs do not fit the network or are not float32 on the CPU.
+        """
+        parameters = self.network.parameters
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in parameters):
+            return _Unroll.apply(self, inputs, lengths, *parameters)  # type: ignore[no-untyped-call, no-any-return]
+        return self.forward(inputs, lengths, save=False)[0]
+
+    def forward(
+        self, inputs: AgentInputs, lengths: Tensor | None, save: bool
+    ) -> tuple[Tensor, _Saved]:
+        """The values, and with ``save`` what the gradients need."""
+        if inputs.features != self.features:
+            raise ValueError(f"{inputs.features} inputs, but the network has {self.features}")
+        batch, time, agents, _ = inputs.observations.shape
+        lanes = agent_lanes(batch, time, agents, lengths)
+        numbers = self.network.read()
+        new = inputs.observations.new_empty if lengths is None else inputs.observations.new_zeros
+        outputs = new((batch, time, agents, self.actions))
+        slots = int(lanes.steps.sum()) + len(lanes.steps) if save else 2
+        zh = Lease(slots * 2 * self.hidden * LANES)
+        gates = Lease(slots * 4 * self.hidden * LANES if save and self.recurrent else 0)
+        scratch = Scratch(self._input_room * LANES, rounded(self.actions) * LANES)
+        target, (by_batch, by_time, by_agent, _) = flat(outputs)
+        call(
+            kernels().agent_forward,
+            _placed(inputs, lanes), lanes.steps, self.recurrent,
+            numbers.matrices, numbers.biases,
+            target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, save,
+            zh.array, gates.array, *scratch.arrays,
+        )  # fmt: skip
+        return outputs, _Saved(inputs, lanes, zh, gates, numbers)
+
+    def backward(self, saved: _Saved, d_outputs: Tensor) -> list[Tensor]:
+        """The gradient of each parameter."""
+        inputs, lanes, zh, gates, numbers = saved
+        gradients = self.network.gradients()
+        # Steps whose gradients are summed in registers: more pays where sums are costly.
+        tile = 1 if gradients.spread else 2
+        core = self.network.layers[1].matrix.shape[0]
+        features = (self._input_room, rounded(self.actions), self.hidden, core)
+        scratch = Scratch(*(tile * LANES * n for n in features), self.hidden * LANES)
+        target, (by_batch, by_time, by_agent, _) = flat(d_outputs)
+        call(
+            kernels().agent_backward,
+            _placed(inputs, lanes), lanes.steps, lanes.in_last, self.recurrent,
+            numbers.matrices, self.network.transposed(numbers),
+            target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, tile,
+            gradients.spread, zh.array, gates.array, *scratch.arrays,
+            gradients.values, gradients.biases,
+        )  # fmt: skip
+        return gradients.tensors()
 
     @property
-    def sizes(self) -> tuple[int, int, int]:
-        """(I, H, U)."""
-        hidden, inputs = self.first.shape
-        return inputs, hidden, self.last.shape[0]
+    def _input_room(self) -> int:
+        """Features of a block of inputs; each piece is packed in whole vectors."""
+        return rounded(self.features) + 16
+
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        return self.features, self.hidden, self.actions
 
 
 class _Saved(NamedTuple):
     """What the backward needs of a forward."""
 
+    inputs: AgentInputs
     lanes: Lanes
     zh: Lease
     gates: Lease
-    kept: tuple[Floats, Floats, Floats]
+    numbers: Numbers
 
 
-def _forward(
-    inputs: Tensor, lengths: Tensor | None, network: _Network, tensors: list[Tensor], save: bool
-) -> tuple[Tensor, _Saved]:
-    batch, time, agents, _ = inputs.shape
-    n_inputs, hidden, n_outputs = network.sizes
-    if inputs.shape[-1] != n_inputs:
-        raise ValueError(f"{inputs.shape[-1]} inputs, but the network has {n_inputs}")
-    lanes = agent_lanes(batch, time, agents, lengths)
-    first_weight, first_bias, *core, last_weight, last_bias = tensors
-    kept_in = network.first.gather([first_weight])
-    kept_core = network.core.gather(core[: len(core) // 2])
-    kept_out = network.last.gather([last_weight])
-    new = inputs.new_empty if lengths is None else inputs.new_zeros
-    outputs = new((batch, time, agents, n_outputs))
-
-    slots = int(lanes.steps.sum()) + len(lanes.steps) if save else 2
-    zh = Lease(slots * 2 * hidden * LANES)
-    gates = Lease(slots * 4 * hidden * LANES if save and network.recurrent else 0)
-    scratch = Scratch(rounded(n_inputs) * LANES, rounded(n_outputs) * LANES)
-    source, (by_batch, by_time, by_agent, _) = flat(inputs)
-    target, (out_batch, out_time, out_agent, _) = flat(outputs)
-    call(
-        kernels().agent_forward,
-        source, lanes.offsets(by_batch, by_agent), by_time, lanes.steps,
-        network.first.csr(kept_in), numbers(first_bias), network.recurrent,
-        network.core.csr(kept_core),
-        _core_bias(core[len(core) // 2 :], hidden), network.last.csr(kept_out), numbers(last_bias),
-        target, lanes.offsets(out_batch, out_agent), out_time, network.sizes, save,
-        zh.array, gates.array, *scratch.arrays,
-    )  # fmt: skip
-    return outputs, _Saved(lanes, zh, gates, (kept_in, kept_core, kept_out))
-
-
-class _AgentUnroll(torch.autograd.Function):
+class _Unroll(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, lengths: Tensor | None, network: _Network, *tensors: Tensor
+        ctx: Any, agent: SparseAgent, inputs: AgentInputs, lengths: Tensor | None, *_: Tensor
     ) -> Tensor:
-        outputs, ctx.saved = _forward(inputs, lengths, network, list(tensors), save=True)
-        ctx.network = network
-        ctx.save_for_backward(inputs)
+        outputs, ctx.saved = agent.forward(inputs, lengths, save=True)
+        ctx.agent = agent
         return outputs
 
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor) -> Any:
-        (inputs,) = ctx.saved_tensors
-        network: _Network = ctx.network
-        saved: _Saved = ctx.saved
-        first, core, last, recurrent = network
-        n_inputs, hidden, n_outputs = network.sizes
-        lanes = saved.lanes
-        source, (by_batch, by_time, by_agent, _) = flat(inputs)
-        target, (out_batch, out_time, out_agent, _) = flat(d_outputs)
-        kept_in, kept_core, kept_out = saved.kept
-        d = Gradients((first, core, last))
-        # Steps whose gradients are summed in registers: more pays where sums are costly.
-        tile = 1 if d.spread else 2
-        features = (rounded(n_inputs), rounded(n_outputs), hidden, core.shape[0])
-        scratch = Scratch(*(tile * LANES * n for n in features), hidden * LANES)
-        call(
-            kernels().agent_backward,
-            source, lanes.offsets(by_batch, by_agent), by_time, lanes.steps, lanes.in_last,
-            first.csr(kept_in), recurrent, core.csr(kept_core), core.transposed(kept_core),
-            last.csr(kept_out), last.transposed(kept_out),
-            target, lanes.offsets(out_batch, out_agent), out_time, network.sizes, tile, d.spread,
-            saved.zh.array, saved.gates.array, *scratch.arrays,
-            *(array for layer in zip(d.values, d.biases, strict=True) for array in layer),
-        )  # fmt: skip
-        (d_first, d_first_bias), (d_core, d_core_bias), (d_last, d_last_bias) = map(
-            d.sums, range(3)
-        )
-        return (
-            None, None, None,
-            *first.scatter(d_first), torch.from_numpy(d_first_bias),
-            *core.scatter(d_core), *_core_bias_gradients(d_core_bias, hidden, recurrent),
-            *last.scatter(d_last), torch.from_numpy(d_last_bias),
-        )  # fmt: skip
+        return None, None, None, *ctx.agent.backward(ctx.saved, d_outputs)
 
 
-def _core_bias(biases: list[Tensor], hidden: int) -> Floats:
-    """A GRU's biases as its joined matrix has its rows; gates r and u need only their sum."""
-    if len(biases) == 1:
-        return numbers(biases[0])
-    from_input, from_hidden = (numbers(bias) for bias in biases)
-    apart = 2 * hidden
-    both = from_input[:apart] + from_hidden[:apart]
-    return np.concatenate([both, from_input[apart:], from_hidden[apart:]])
+def _layer(
+    names: tuple[str, ...], weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]
+) -> Layer:
+    """A linear layer, or a GRU cell's two matrices, whose gates r and u sum their biases."""
+    matrices = [matrix_of(name, weights, patterns) for name in names]
+    joined = stacked(*matrices) if len(matrices) == 1 else gru_cell(*matrices)
+    biases = [name.replace("weight", "bias") for name in names]
+    rows = [part.rows for part in joined.parts]
+    return Layer(joined, names, tuple(zip(biases, rows, strict=True)))
 
 
-def _core_bias_gradients(gradient: Floats, hidden: int, recurrent: bool) -> list[Tensor]:
-    whole = torch.from_numpy(gradient)
-    if not recurrent:
-        return [whole]
-    return [whole[: 3 * hidden].clone(), torch.cat([whole[: 2 * hidden], whole[3 * hidden :]])]
+def _placed(inputs: AgentInputs, lanes: Lanes) -> tuple[Any, ...]:
+    """The inputs as the kernels read them: arrays, the place of each lane's row, strides."""
+    observations, (by_batch, by_time, by_agent, _) = flat(inputs.observations)
+    rows = lanes.offsets(by_batch, by_agent)
+    size = inputs.observations.shape[-1]
+    if inputs.last_actions is None:
+        nothing = (observations, rows, 0, 0)
+        return (observations, rows, by_time, size, *nothing, lanes.pairs[1], inputs.ids, 0)
+    actions, (act_batch, act_time, act_agent, _) = flat(inputs.last_actions)
+    return (
+        observations, rows, by_time, size,
+        actions, lanes.offsets(act_batch, act_agent), act_time, inputs.last_actions.shape[-1],
+        lanes.pairs[1], inputs.ids, inputs.first_id,
+    )  # fmt: skip

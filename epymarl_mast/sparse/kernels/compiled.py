@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from epymarl_mast.sparse.kernels.vector import (
@@ -38,6 +39,7 @@ from epymarl_mast.sparse.kernels.vector import (
     sddmm_4,
     sddmm_8,
     sddmm_16,
+    soft_mellowmax_lanes,
     spread_1,
     spread_2,
     spread_4,
@@ -45,6 +47,8 @@ from epymarl_mast.sparse.kernels.vector import (
     spread_16,
     unpack_tile,
 )
+
+NO_ACTION = np.float32(-9999999.0)  # as the hosts have it
 
 
 def compiled(function: Callable[..., None]) -> Any:
@@ -208,18 +212,38 @@ def clear(x, x0, count):
 
 
 @compiled
+def pack_inputs(inputs, lane0, t, direction, x, x0):
+    """A step's inputs of one block: observation, last action, agent id.
+
+    ``inputs`` are the pieces of :class:`epymarl_mast.sparse.kernels.agent.AgentInputs`;
+    ``direction`` is 1 or -1, where the step that is packed next lies.
+    """
+    (
+        observations, rows, stride, features,
+        actions, action_rows, action_stride, n_actions, agents, n_ids, first_id,
+    ) = inputs  # fmt: skip
+    pack(observations, rows, lane0, t * stride, features, direction * stride, x, x0)
+    at = x0 + features * LANES
+    if n_actions > 0:
+        if t == 0:
+            clear(x, at, n_actions * LANES)
+        else:
+            shift, ahead = (t - 1) * action_stride, direction * action_stride
+            pack(actions, action_rows, lane0, shift, n_actions, ahead, x, at)
+        at += n_actions * LANES
+    if n_ids > 0:
+        clear(x, at, n_ids * LANES)
+        for lane in range(LANES):
+            x[at + (first_id + agents[lane0 + lane]) * LANES + lane] = 1.0
+
+
+@compiled
 def agent_forward(
     inputs,
-    input_rows,
-    input_stride,
     steps,
-    w_in,
-    b_in,
     recurrent,
-    w_core,
-    b_core,
-    w_out,
-    b_out,
+    matrices,
+    biases,
     outputs,
     output_rows,
     output_stride,
@@ -237,7 +261,9 @@ def agent_forward(
     after. With ``save`` every step has its slot (a GRU's block one more, the state after its last
     step) and the gates of each unit are kept in ``gates``; without, two slots take turns.
     """
-    n_inputs, hidden, n_outputs = sizes
+    _, hidden, n_outputs = sizes
+    w_in, w_core, w_out = matrices
+    b_in, b_core, b_out = biases
     block_size = hidden * LANES
     slot, slots = 0, 0  # of the current block's step 0; and how many the block has
     for block in range(len(steps)):
@@ -248,7 +274,7 @@ def agent_forward(
         for t in range(steps[block]):
             now = (slot + (t if save else t % 2)) * 2 * block_size
             after = (slot + (t + 1 if save else (t + 1) % 2)) * 2 * block_size
-            pack(inputs, input_rows, lane0, t * input_stride, n_inputs, input_stride, x, 0)
+            pack_inputs(inputs, lane0, t, 1, x, 0)
             multiply(w_in, b_in, 0, hidden, True, x, 0, zh, now)
             if recurrent:
                 starts, columns, values = w_core
@@ -279,16 +305,11 @@ def agent_forward(
 @compiled
 def agent_backward(
     inputs,
-    input_rows,
-    input_stride,
     steps,
     lanes_in_last,
-    w_in,
     recurrent,
-    w_core,
-    w_core_t,
-    w_out,
-    w_out_t,
+    matrices,
+    transposed,
     d_outputs,
     output_rows,
     output_stride,
@@ -302,12 +323,8 @@ def agent_backward(
     dz,
     d_core,
     dh,
-    d_in_values,
-    d_in_bias,
-    d_core_values,
-    d_core_bias,
-    d_out_values,
-    d_out_bias,
+    d_values,
+    d_biases,
 ):
     """Gradients of all weights of :func:`agent_forward`, which saved ``zh`` and ``gates``.
 
@@ -316,8 +333,12 @@ def agent_backward(
     added to.
     """
     n_inputs, hidden, n_outputs = sizes
+    w_in, w_core, w_out = matrices
+    _, w_core_t, w_out_t = transposed
+    d_in_values, d_core_values, d_out_values = d_values
+    d_in_bias, d_core_bias, d_out_bias = d_biases
     block_size = hidden * LANES
-    x_size = (n_inputs + WIDTH - 1) // WIDTH * WIDTH * LANES
+    x_size = ((n_inputs + WIDTH - 1) // WIDTH + 1) * WIDTH * LANES
     q_size = (n_outputs + WIDTH - 1) // WIDTH * WIDTH * LANES
     core_size = 4 * block_size if recurrent else block_size
     slot = 0
@@ -331,26 +352,9 @@ def agent_backward(
                 i = t - first
                 now = (slot + t) * 2 * block_size
                 dq0, dz0, core0 = i * q_size, i * block_size, i * core_size
-                pack(
-                    inputs,
-                    input_rows,
-                    lane0,
-                    t * input_stride,
-                    n_inputs,
-                    -input_stride,
-                    x,
-                    i * x_size,
-                )
-                pack(
-                    d_outputs,
-                    output_rows,
-                    lane0,
-                    t * output_stride,
-                    n_outputs,
-                    -output_stride,
-                    dq,
-                    dq0,
-                )
+                pack_inputs(inputs, lane0, t, -1, x, i * x_size)
+                shift = t * output_stride
+                pack(d_outputs, output_rows, lane0, shift, n_outputs, -output_stride, dq, dq0)
                 if block == len(steps) - 1 and lanes_in_last < LANES:
                     clear_lanes(dq, dq0, n_outputs, lanes_in_last)
                 if recurrent:
@@ -371,18 +375,9 @@ def agent_backward(
             bottom = (slot + first) * 2 * block_size
             step = 2 * block_size
             add_weight_gradient(
-                w_core,
-                zh,
-                bottom,
-                step,
-                d_core,
-                0,
-                core_size,
-                count,
-                spread,
-                d_core_values,
-                d_core_bias,
-            )
+                w_core, zh, bottom, step, d_core, 0, core_size, count, spread,
+                d_core_values, d_core_bias,
+            )  # fmt: skip
             add_weight_gradient(
                 w_in, x, 0, x_size, dz, 0, block_size, count, spread, d_in_values, d_in_bias
             )
@@ -403,15 +398,9 @@ def mixer_forward(
     value_rows,
     states,
     state_rows,
-    w_state,
-    b_state,
     two_layers,
-    w_first,
-    b_first,
-    w_final,
-    b_final,
-    w_value,
-    b_value,
+    matrices,
+    biases,
     outputs,
     output_rows,
     sizes,
@@ -429,6 +418,8 @@ def mixer_forward(
     own) and the hidden units.
     """
     n_agents, n_state, embed, wide, narrow = sizes
+    w_state, w_value, w_first, w_final = matrices
+    b_state, b_value, b_first, b_final = biases
     bias0 = (wide + narrow) * LANES
     value0 = bias0 + embed * LANES
     top = value0 + embed * LANES
@@ -467,14 +458,9 @@ def mixer_backward(
     states,
     state_rows,
     lanes_in_last,
-    w_state,
     two_layers,
-    w_first,
-    w_first_t,
-    w_final,
-    w_final_t,
-    w_value,
-    w_value_t,
+    matrices,
+    transposed,
     d_outputs,
     output_rows,
     d_agent_values,
@@ -487,17 +473,15 @@ def mixer_backward(
     dq,
     dy,
     d_saved,
-    d_state_values,
-    d_state_bias,
-    d_first_values,
-    d_first_bias,
-    d_final_values,
-    d_final_bias,
-    d_value_values,
-    d_value_bias,
+    d_values,
+    d_biases,
 ):
     """Gradients of :func:`mixer_forward`; ``d_saved`` mirrors one block of ``saved``."""
     n_agents, n_state, embed, wide, narrow = sizes
+    w_state, w_value, w_first, w_final = matrices
+    _, w_value_t, w_first_t, w_final_t = transposed
+    d_state_values, d_value_values, d_first_values, d_final_values = d_values
+    d_state_bias, d_value_bias, d_first_bias, d_final_bias = d_biases
     bias0 = (wide + narrow) * LANES
     value0 = bias0 + embed * LANES
     top = value0 + embed * LANES
@@ -548,3 +532,37 @@ def mixer_backward(
         add_weight_gradient(
             w_state, x, 0, 0, d_saved, 0, 0, 1, spread, d_state_values, d_state_bias
         )
+
+
+# ------------------------------------------------------------------------------ target operators
+
+
+@compiled
+def greedy_values(values, v_stride, chooser, c_stride, available, a_stride, shape, out):
+    """Out = the value of the available action that ``chooser`` has highest, for every row.
+
+    Of several highest ones the first; where no action is available, NO_ACTION. Strides are from
+    one episode to the next in the callers' arrays, whose rows of actions follow each other.
+    """
+    episodes, rows, actions = shape
+    for episode in range(episodes):
+        v, c, a = episode * v_stride, episode * c_stride, episode * a_stride
+        for row in range(rows):
+            highest, value = -np.inf, NO_ACTION
+            for u in range(row * actions, (row + 1) * actions):
+                if available[a + u] != 0 and chooser[c + u] > highest:
+                    highest, value = chooser[c + u], values[v + u]
+            out[episode * rows + row] = value
+
+
+@compiled
+def soft_mellowmax_parts(
+    q, q_rows, available, available_rows, actions, alpha, sharp, x, present, top, ratio
+):
+    """The best value and the ratio of sums of :func:`soft_mellowmax_lanes`, of rows in blocks."""
+    for block in range(len(q_rows) // LANES):
+        lane0 = block * LANES
+        pack(q, q_rows, lane0, 0, actions, LANES * actions, x, 0)
+        pack(available, available_rows, lane0, 0, actions, LANES * actions, present, 0)
+        at = top[lane0 : lane0 + LANES], ratio[lane0 : lane0 + LANES]
+        soft_mellowmax_lanes(x, present, actions, alpha, sharp, at[0], at[1])

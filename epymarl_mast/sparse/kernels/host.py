@@ -11,6 +11,8 @@ from typing import Any
 
 _X86 = ("x86_64", "AMD64")
 
+_entries: dict[Any, Any] = {}
+
 logger = logging.getLogger(__name__)
 
 
@@ -34,7 +36,8 @@ def kernels() -> ModuleType:
     from epymarl_mast.sparse.kernels import compiled
 
     agent = (compiled.agent_forward, compiled.agent_backward)
-    entries = (*agent, compiled.mixer_forward, compiled.mixer_backward)
+    mixer = (compiled.mixer_forward, compiled.mixer_backward)
+    entries = (*agent, *mixer, compiled.greedy_values, compiled.soft_mellowmax_parts)
     missing = [entry.__name__ for entry in entries if not compiled.is_cached(entry)]
     if missing:
         logger.info("Compiling sparse kernels at their first use: %s", ", ".join(missing))
@@ -47,7 +50,9 @@ def call(function: Any, *arguments: Any) -> None:
     The look-up takes some 20 µs for every tuple, and types never differ between calls here; an
     array of a wrong type is still a TypeError.
     """
-    compilations = function.overloads
-    if len(compilations) == 1:
-        function = next(iter(compilations.values())).entry_point
-    function(*arguments)
+    entry = _entries.get(function)
+    if entry is None:
+        function(*arguments)
+        (_entries[function],) = (code.entry_point for code in function.overloads.values())
+    else:
+        entry(*arguments)

@@ -56,14 +56,15 @@ def _all_agents(batch: int, time: int, agents: int) -> Lanes:
 def mixer_lanes(batch: int, time: int, lengths: Tensor | None) -> Lanes:
     """Lanes of the steps that episodes have."""
     if lengths is None:
-        return _all_steps(batch, time)
+        return row_lanes(batch, time)
     clipped = lengths.detach().cpu().reshape(-1, 1).numpy()
     episodes, steps = np.nonzero(np.arange(time) < clipped)
     return _fill(episodes, steps, np.ones(batch, np.int64))
 
 
 @lru_cache(maxsize=16)
-def _all_steps(batch: int, time: int) -> Lanes:
+def row_lanes(batch: int, time: int) -> Lanes:
+    """Lanes of all rows of a batch, ``time`` of each episode."""
     episodes, steps = np.divmod(np.arange(batch * time), time)
     return _fill(episodes, steps, np.ones(batch, np.int64))
 
@@ -90,11 +91,6 @@ def flat(tensor: Tensor) -> tuple[Floats, tuple[int, ...]]:
         return tensor.view(-1).numpy(), strides
     extent = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True))
     return tensor.as_strided((extent if tensor.numel() else 0,), (1,)).numpy(), strides
-
-
-def numbers(tensor: Tensor) -> Floats:
-    """A dense vector's numbers."""
-    return flat(tensor)[0]
 
 
 def rounded(features: int) -> int:

@@ -9,21 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer, Numbers
 from epymarl_mast.sparse.kernels.host import call, kernels
-from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, numbers, rounded
-from epymarl_mast.sparse.kernels.patterns import (
-    LANES,
-    Floats,
-    Gradients,
-    JoinedMatrix,
-    SparseMatrix,
-    matrix_of,
-    stacked,
-)
+from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
+from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 
 # The layers that read the state, as their rows follow each other in one matrix; layers on them.
@@ -34,182 +26,149 @@ _TWO_LAYERS = (
 )
 
 
-def qmix(
-    agent_values: Tensor,
-    state: Tensor,
-    weights: Mapping[str, Tensor],
-    patterns: Mapping[str, SparseMatrix],
-    lengths: Tensor | None = None,
-) -> Tensor:
+class SparseMixer:
     """The team's value, from the values of the agents' actions.
 
     Args:
-        agent_values: (B, T, N) float32.
-        state: (B, T, S) float32; no gradient is computed for it.
         weights: the mixer's parameters by their names in QMixer (``hyper_w_1.0.weight``, …), of
-            hypernets of one or two layers.
+            hypernets of one or two layers, which are moved to shared memory.
         patterns: the kept weights of each matrix, by the same names; a matrix that is missing
             here is dense. Absent weights are never read, and their gradient is 0.
-        lengths: (B,) int, steps that matter of each episode. Later ones give 0, and no gradient.
 
-    Returns:
-        (B, T, 1) float32.
-    """
-    two_layers = "hyper_w_1.0.weight" in weights
-    on_state, later = _TWO_LAYERS if two_layers else _ONE_LAYER
-    layers = (*on_state, *later)
-    tensors = [weights[f"{layer}.weight"] for layer in layers]
-    tensors += [weights[f"{layer}.bias"] for layer in layers]
-    matrices = [matrix_of(f"{layer}.weight", weights, patterns) for layer in layers]
-    network = _Network(
-        stacked(*matrices[: len(on_state)]),
-        tuple(stacked(matrix) for matrix in matrices[len(on_state) :]),
-        (
-            agent_values.shape[-1],
-            state.shape[-1],
-            matrices[2].shape[0],
-            matrices[0].shape[0],
-            matrices[1].shape[0],
-        ),
-        tuple(matrix.shape[0] for matrix in matrices[: len(on_state)]),
-    )
-    inputs = (agent_values, *tensors)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        return _Mix.apply(agent_values, state, lengths, network, *tensors)  # type: ignore[no-untyped-call, no-any-return]
-    return _forward(agent_values, state, lengths, network, tensors, save=False)[0]
-
-
-class _Network(NamedTuple):
-    """The matrices of a mixer.
-
-    Attributes:
-        on_state: the layers that read the state, as one.
-        later: V's second layer, and those of two-layer hypernets.
-        sizes: (N, S, E, rows of hyper_w_1 on the state, rows of hyper_w_final on the state).
-        splits: rows of each layer in on_state.
+    Raises:
+        ValueError: if a pattern does not fit, or weights are not float32 on the CPU.
     """
 
-    on_state: JoinedMatrix
-    later: tuple[JoinedMatrix, ...]
-    sizes: tuple[int, int, int, int, int]
-    splits: tuple[int, ...]
+    def __init__(self, weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]) -> None:
+        self.two_layers = "hyper_w_1.0.weight" in weights
+        on_state, later = _TWO_LAYERS if self.two_layers else _ONE_LAYER
+        layers = [_layer(names, weights, patterns) for names in (on_state, *((n,) for n in later))]
+        self.network = FlatNetwork(weights, layers)
+        wide, narrow, self.embed, _ = (len(weights[f"{name}.bias"]) for name in on_state)
+        self.state_features = layers[0].matrix.shape[1]
+        self._hypernets = (wide, narrow)
 
-    @property
-    def two_layers(self) -> bool:
-        return len(self.later) == 3
+    def __call__(
+        self, agent_values: Tensor, state: Tensor, lengths: Tensor | None = None
+    ) -> Tensor:
+        """Mix.
 
-    @property
-    def saved_rows(self) -> int:
+        Args:
+            agent_values: (B, T, N) float32.
+            state: (B, T, S) float32; no gradient is computed for it.
+            lengths: (B,) int, steps that matter of each episode. Later ones give 0, and no
+                gradient.
+
+        Returns:
+            (B, T, 1) float32.
+
+        Raises:
+            ValueError: if the state does not fit the network or is not float32 on the CPU.
+        """
+        inputs = (agent_values, *self.network.parameters)
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+            return _Mix.apply(self, agent_values, state, lengths, *inputs[1:])  # type: ignore[no-untyped-call, no-any-return]
+        return self.forward(agent_values, state, lengths, save=False)[0]
+
+    def forward(
+        self, agent_values: Tensor, state: Tensor, lengths: Tensor | None, save: bool
+    ) -> tuple[Tensor, _Saved]:
+        """The team's value, and with ``save`` what the gradients need."""
+        if state.shape[-1] != self.state_features:
+            raise ValueError(f"{state.shape[-1]} state features, not {self.state_features}")
+        batch, time, n_agents = agent_values.shape
+        lanes = mixer_lanes(batch, time, lengths)
+        numbers = self.network.read()
+        outputs = (state.new_empty if lengths is None else state.new_zeros)((batch, time, 1))
+        stride = self._saved_rows(n_agents) * LANES
+        saved = Lease((len(lanes.steps) if save else 1) * stride)
+        scratch = Scratch(rounded(self.state_features) * LANES, rounded(n_agents) * LANES, LANES)
+        values, (value_batch, value_time, _) = flat(agent_values)
+        states, (state_batch, state_time, _) = flat(state)
+        call(
+            kernels().mixer_forward,
+            values, lanes.offsets(value_batch, value_time),
+            states, lanes.offsets(state_batch, state_time), self.two_layers,
+            self._four(numbers.matrices), self._four(numbers.biases),
+            flat(outputs)[0], lanes.offsets(time, 1), self._sizes(n_agents),
+            saved.array, stride if save else 0, *scratch.arrays,
+        )  # fmt: skip
+        return outputs, _Saved(agent_values, state, lanes, saved, stride, numbers)
+
+    def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The gradient of the agents' values, and of each parameter."""
+        lanes, numbers = saved.lanes, saved.numbers
+        values, (value_batch, value_time, _) = flat(saved.agent_values.contiguous())
+        states, (state_batch, state_time, _) = flat(saved.state)
+        outer, (outer_batch, outer_time, _) = flat(d_outputs)
+        d_values = saved.agent_values.new_zeros(saved.agent_values.shape)
+        gradients = self.network.gradients()
+        n_agents = d_values.shape[-1]
+        features = (rounded(self.state_features), rounded(n_agents), rounded(n_agents), 1)
+        scratch = Scratch(*(n * LANES for n in features), saved.stride)
+        call(
+            kernels().mixer_backward,
+            values, lanes.offsets(value_batch, value_time),
+            states, lanes.offsets(state_batch, state_time), lanes.in_last, self.two_layers,
+            self._four(numbers.matrices), self._four(self.network.transposed(numbers)),
+            outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
+            self._sizes(n_agents), gradients.spread, saved.features.array, saved.stride,
+            *scratch.arrays, self._four(gradients.values), self._four(gradients.biases),
+        )  # fmt: skip
+        return d_values, gradients.tensors()
+
+    def _four(self, layers: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Of the layers on the state, value, first and final weights.
+
+        The kernels do not look at the last two where a hypernet is one layer.
+        """
+        return layers if self.two_layers else (*layers, layers[1], layers[1])
+
+    def _sizes(self, n_agents: int) -> tuple[int, int, int, int, int]:
+        return n_agents, self.state_features, self.embed, *self._hypernets
+
+    def _saved_rows(self, n_agents: int) -> int:
         """Features of a block that the backward needs."""
-        agents, _, embed, _, _ = self.sizes
-        return self.on_state.shape[0] + embed * (agents + 2 if self.two_layers else 1)
+        on_state = int(self.network.layers[0].matrix.shape[0])
+        return on_state + self.embed * (n_agents + 2 if self.two_layers else 1)
 
 
 class _Saved(NamedTuple):
     """What the backward needs of a forward."""
 
+    agent_values: Tensor
+    state: Tensor
     lanes: Lanes
     features: Lease
     stride: int
-    kept: list[Floats]
-
-
-def _forward(
-    agent_values: Tensor,
-    state: Tensor,
-    lengths: Tensor | None,
-    network: _Network,
-    tensors: list[Tensor],
-    save: bool,
-) -> tuple[Tensor, _Saved]:
-    batch, time, _ = agent_values.shape
-    n_agents, n_state, *_ = network.sizes
-    if network.on_state.shape[1] != n_state:
-        raise ValueError(f"{n_state} state features, not {network.on_state.shape[1]}")
-    lanes = mixer_lanes(batch, time, lengths)
-    first = len(network.splits)
-    layers = len(tensors) // 2
-    kept = [network.on_state.gather(tensors[:first])]
-    kept += [m.gather([w]) for m, w in zip(network.later, tensors[first:layers], strict=True)]
-    biases = [numbers(bias) for bias in tensors[layers:]]
-    csr = [m.csr(k) for m, k in zip((network.on_state, *network.later), kept, strict=True)]
-    value, w_1, w_final = csr[1:] if network.two_layers else (csr[1], csr[1], csr[1])
-    b_value, b_1, b_final = biases[first:] if network.two_layers else [biases[first]] * 3
-
-    outputs = (state.new_empty if lengths is None else state.new_zeros)((batch, time, 1))
-    stride = network.saved_rows * LANES
-    blocks = len(lanes.steps) if save else 1
-    saved = Lease(blocks * stride)
-    scratch = Scratch(rounded(n_state) * LANES, rounded(n_agents) * LANES, LANES)
-    values, (value_batch, value_time, _) = flat(agent_values)
-    states, (state_batch, state_time, _) = flat(state)
-    call(
-        kernels().mixer_forward,
-        values, lanes.offsets(value_batch, value_time),
-        states, lanes.offsets(state_batch, state_time),
-        csr[0], np.concatenate(biases[:first]), network.two_layers,
-        w_1, b_1, w_final, b_final, value, b_value,
-        flat(outputs)[0], lanes.offsets(time, 1), network.sizes,
-        saved.array, stride if save else 0, *scratch.arrays,
-    )  # fmt: skip
-    return outputs, _Saved(lanes, saved, stride, kept)
+    numbers: Numbers
 
 
 class _Mix(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
+        mixer: SparseMixer,
         agent_values: Tensor,
         state: Tensor,
         lengths: Tensor | None,
-        network: _Network,
-        *tensors: Tensor,
+        *_: Tensor,
     ) -> Tensor:
-        outputs, ctx.saved = _forward(
-            agent_values, state, lengths, network, list(tensors), save=True
-        )
-        ctx.network = network
-        ctx.partial = lengths is not None
-        ctx.save_for_backward(agent_values, state)
+        outputs, ctx.saved = mixer.forward(agent_values, state, lengths, save=True)
+        ctx.mixer = mixer
         return outputs
 
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor) -> Any:
-        agent_values, state = ctx.saved_tensors
-        network: _Network = ctx.network
-        saved: _Saved = ctx.saved
-        lanes = saved.lanes
-        n_agents, n_state, *_ = network.sizes
-        matrices = (network.on_state, *network.later)
-        csr = [m.csr(k) for m, k in zip(matrices, saved.kept, strict=True)]
-        transposed = [m.transposed(k) for m, k in zip(matrices, saved.kept, strict=True)]
-        d = Gradients(matrices)
-        # A one-layer hypernet has no second layer: the kernel does not look at these.
-        value, w_1, w_final = (1, 2, 3) if network.two_layers else (1, 1, 1)
-        d_values = (agent_values.new_zeros if ctx.partial else agent_values.new_empty)(
-            agent_values.shape
-        )
-        features = (rounded(n_state), rounded(n_agents), rounded(n_agents), 1)
-        scratch = Scratch(*(n * LANES for n in features), saved.stride)
-        values, (value_batch, value_time, _) = flat(agent_values.contiguous())
-        states, (state_batch, state_time, _) = flat(state)
-        outer, (outer_batch, outer_time, _) = flat(d_outputs)
-        call(
-            kernels().mixer_backward,
-            values, lanes.offsets(value_batch, value_time),
-            states, lanes.offsets(state_batch, state_time), lanes.in_last,
-            csr[0], network.two_layers, csr[w_1], transposed[w_1], csr[w_final],
-            transposed[w_final], csr[value], transposed[value],
-            outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
-            network.sizes, d.spread, saved.features.array, saved.stride,
-            *scratch.arrays, d.values[0], d.biases[0],
-            d.values[w_1], d.biases[w_1],
-            d.values[w_final], d.biases[w_final], d.values[value], d.biases[value],
-        )  # fmt: skip
-        d_kept, d_bias = zip(*map(d.sums, range(len(matrices))), strict=True)
-        weights = [w for m, k in zip(matrices, d_kept, strict=True) for w in m.scatter(k)]
-        biases = [*np.split(d_bias[0], np.cumsum(network.splits)[:-1]), *d_bias[1:]]
-        return (
-            d_values if ctx.needs_input_grad[0] else None, None, None, None,
-            *weights, *(torch.from_numpy(bias) for bias in biases),
-        )  # fmt: skip
+        d_values, gradients = ctx.mixer.backward(ctx.saved, d_outputs)
+        return None, d_values, None, None, *gradients
+
+
+def _layer(
+    names: tuple[str, ...], weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]
+) -> Layer:
+    """Linear layers of one input, one below the other."""
+    matrices = [matrix_of(f"{name}.weight", weights, patterns) for name in names]
+    joined = stacked(*matrices)
+    biases = tuple((f"{n}.bias", part.rows) for n, part in zip(names, joined.parts, strict=True))
+    return Layer(joined, tuple(f"{name}.weight" for name in names), biases)

@@ -10,14 +10,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 LANES = 64  # rows of a batch in one block; vector.py says why
-
-_WIDTH = 16  # of a vector
-_SPREAD_UP_TO = 20_000  # kept weights: 1.3 MB
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -53,16 +49,6 @@ class SparseMatrix:
     def kept(self) -> int:
         """K."""
         return len(self.positions)
-
-    def values(self, weight: Tensor) -> Floats:
-        """(K,) the kept weights, ascending by flat position."""
-        return weight.detach().contiguous().view(-1).numpy()[self.positions]
-
-    def scatter(self, gradient: Floats) -> Tensor:
-        """(O, I), zero but for the kept positions."""
-        matrix = np.zeros(self.shape, np.float32)
-        matrix.reshape(-1)[self.positions] = gradient
-        return torch.from_numpy(matrix)
 
 
 @lru_cache(maxsize=64)
@@ -102,6 +88,13 @@ class JoinedMatrix:
     """Several weight matrices as one larger matrix (O, I), by rows and by columns.
 
     One large product instead of several small ones: longer rows, and each block is read once.
+
+    Attributes:
+        shape: (O, I).
+        parts: the matrices in it.
+        kept: K of all of them.
+        by_rows: (K,) the parts' kept weights, one part after the other, in the order of its rows.
+        by_columns: (K,) the kept weights by rows, in the order of its columns.
     """
 
     def __init__(self, parts: Sequence[Part], shape: tuple[int, int]) -> None:
@@ -111,42 +104,27 @@ class JoinedMatrix:
         rows = np.concatenate([p.rows[r] for p, (r, _) in zip(parts, at, strict=True)])
         columns = np.concatenate([p.column + c for p, (_, c) in zip(parts, at, strict=True)])
         self.kept = len(rows)
-        self._order = np.lexsort((columns, rows))  # by rows, into the parts' weights one by one
-        self._order_transposed = np.lexsort((rows, columns))
-        self._pattern = _compress(rows, columns, self._order, shape[0])
-        self._pattern_transposed = _compress(columns, rows, self._order_transposed, shape[1])
+        self.by_rows = np.lexsort((columns, rows))
+        rows, columns = rows[self.by_rows], columns[self.by_rows]
+        self.by_columns = np.lexsort((rows, columns))
+        self._pattern = _compress(rows, columns, shape[0])
+        self._transposed = _compress(columns[self.by_columns], rows[self.by_columns], shape[1])
 
-    def gather(self, weights: Sequence[Tensor]) -> Floats:
-        """(K,) the parts' kept weights, one part after the other."""
-        kept = [part.matrix.values(w) for part, w in zip(self.parts, weights, strict=True)]
-        return kept[0] if len(kept) == 1 else np.concatenate(kept)
+    def csr(self, values: Floats) -> Csr:
+        """The matrix (O, I) with these kept weights, by rows."""
+        return Csr(*self._pattern, values)
 
-    def csr(self, kept: Floats) -> Csr:
-        """The matrix (O, I) with the weights that :meth:`gather` returned."""
-        return Csr(*self._pattern, kept[self._order])
-
-    def transposed(self, kept: Floats) -> Csr:
-        """Its transpose (I, O)."""
-        return Csr(*self._pattern_transposed, kept[self._order_transposed])
-
-    def scatter(self, gradient: Floats) -> list[Tensor]:
-        """The parts' dense gradients, from the kept weights' in the order of the matrix' rows."""
-        kept = np.empty_like(gradient)
-        kept[self._order] = gradient
-        dense, start = [], 0
-        for part in self.parts:
-            stop = start + part.matrix.kept
-            dense.append(part.matrix.scatter(kept[start:stop]))
-            start = stop
-        return dense
+    def transposed(self, values: Floats) -> Csr:
+        """Its transpose (I, O) with these kept weights, by columns."""
+        return Csr(*self._transposed, values)
 
 
 def _compress(
-    rows: Indices, columns: Indices, order: Indices, count: int
+    rows: Indices, columns: Indices, count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     starts = np.zeros(count + 1, np.int32)
     np.cumsum(np.bincount(rows, minlength=count), out=starts[1:])
-    return starts, (columns[order] * LANES).astype(np.int32)
+    return starts, (columns * LANES).astype(np.int32)
 
 
 def matrix_of(
@@ -198,29 +176,3 @@ def _known(matrices: tuple[SparseMatrix, ...]) -> JoinedMatrix | None:
 def _remember(matrices: tuple[SparseMatrix, ...], joined: JoinedMatrix) -> JoinedMatrix:
     matrices[0]._joined = (matrices[1:], joined)
     return joined
-
-
-class Gradients:
-    """Where the kernels sum the gradients of several layers, each a matrix and a bias.
-
-    Few kept weights are summed as 16 numbers each, see vector.py; for many, those numbers would
-    neither fit the cache nor be worth their memory.
-
-    Attributes:
-        spread: whether they are.
-        values, biases: of each layer, for the kernels.
-    """
-
-    def __init__(self, matrices: Sequence[JoinedMatrix]) -> None:
-        self.spread = sum(matrix.kept for matrix in matrices) <= _SPREAD_UP_TO
-        size = _WIDTH if self.spread else 1
-        self.values = [np.zeros(matrix.kept * size, np.float32) for matrix in matrices]
-        self.biases = [np.zeros(matrix.shape[0] * size, np.float32) for matrix in matrices]
-
-    def sums(self, layer: int) -> tuple[Floats, Floats]:
-        """(K,) and (O,): the gradients of one layer's kept weights and bias."""
-        value, bias = self.values[layer], self.biases[layer]
-        if not self.spread:
-            return value, bias
-        ones = np.ones(_WIDTH, np.float32)
-        return value.reshape(-1, _WIDTH) @ ones, bias.reshape(-1, _WIDTH) @ ones

@@ -17,6 +17,7 @@ kept weights. All operations return nothing and write to their array arguments.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -504,6 +505,44 @@ def mix_unit_backward(
         return []
 
     _loop(b, _index(0), agents, [], body)
+
+
+# ------------------------------------------------------------------------------ target operators
+
+
+@operation
+def soft_mellowmax_lanes(b, q, available, actions, alpha, sharp, top, ratio):
+    """Top = max of q, ratio = sum of exp(sharp d) / sum of exp(alpha d) with d = q - top.
+
+    Both are over the actions that are available, one value for each lane; where there is none,
+    top is -inf and ratio not a number.
+    """
+    zero = _constant(0.0)
+    alpha, sharp = (_splat(b, b.fptrunc(value, _FLOAT)) for value in (alpha, sharp))
+
+    def present(u: Value, v: int) -> tuple[Value, Value]:
+        offset = b.mul(u, _index(LANES))
+        flag = _load(b, _at(b, available, offset, WIDTH * v))
+        return _load(b, _at(b, q, offset, WIDTH * v)), _positive(b, flag)
+
+    for v in range(VECTORS):
+
+        def highest(u: Value, best: list[Value], v: int = v) -> list[Value]:
+            value, is_there = present(u, v)
+            better = b.and_(is_there, b.fcmp_unordered(">", value, best[0]))
+            return [b.select(better, value, best[0])]
+
+        def add(u: Value, carried: list[Value], v: int = v) -> list[Value]:
+            best, *sums = carried
+            value, is_there = present(u, v)
+            terms = (_exp(b, b.fmul(factor, b.fsub(value, best))) for factor in (sharp, alpha))
+            terms = (b.select(is_there, term, zero) for term in terms)
+            return [best, *(b.fadd(total, term) for total, term in zip(sums, terms, strict=True))]
+
+        (best,) = _loop(b, _index(0), actions, [_constant(-math.inf)], highest)
+        best, upper, lower = _loop(b, _index(0), actions, [best, zero, zero], add)
+        _store(b, best, _at(b, top, WIDTH * v))
+        _store(b, b.fdiv(upper, lower), _at(b, ratio, WIDTH * v))
 
 
 # ------------------------------------------------------------------------------ transposition

@@ -12,6 +12,10 @@ if not kernels.available():
     pytest.skip("the sparse kernels do not run here", allow_module_level=True)
 
 
+def unroll(weights, patterns, inputs, lengths=None):
+    return kernels.SparseAgent(weights, patterns)(kernels.AgentInputs(inputs), lengths)
+
+
 class ReferenceAgent(nn.Module):
     """RNNAgent, unrolled step by step from hidden states 0."""
 
@@ -42,7 +46,7 @@ def compare(agent, masks, inputs, assert_close, lengths=None):
         outer = outer * within[:, :, None, None]
     expected_gradients = torch.autograd.grad(expected, list(weights.values()), outer)
 
-    q = kernels.agent_unroll(inputs, weights, patterns, lengths)
+    q = unroll(weights, patterns, inputs, lengths)
     gradients = torch.autograd.grad(q, list(weights.values()), outer)
 
     if lengths is not None:
@@ -114,7 +118,7 @@ def test_steps_beyond_a_blocks_longest_episode_are_zero(sparsify):
     sparsify(agent, 0.2)
     lengths = torch.tensor([4] * 64)
 
-    q = kernels.agent_unroll(torch.randn(64, 9, 1, 12), dict(agent.named_parameters()), {}, lengths)
+    q = unroll(dict(agent.named_parameters()), {}, torch.randn(64, 9, 1, 12), lengths)
 
     assert q[:, :4].all()
     assert not q[:, 4:].any()
@@ -147,7 +151,7 @@ def test_a_gradient_that_is_one_number_everywhere(sparsify, assert_close):
     inputs, parameters = torch.randn(3, 6, 5, 9), list(agent.parameters())
     expected = torch.autograd.grad(agent(inputs).sum(), parameters)
 
-    q = kernels.agent_unroll(inputs, dict(agent.named_parameters()), patterns)
+    q = unroll(dict(agent.named_parameters()), patterns, inputs)
     gradients = torch.autograd.grad(q.sum(), parameters)
 
     for (name, _), ours, reference in zip(
@@ -159,10 +163,10 @@ def test_a_gradient_that_is_one_number_everywhere(sparsify, assert_close):
 def test_without_gradients_nothing_is_saved():
     agent = ReferenceAgent(9, 16, 4)
     inputs, weights = torch.randn(3, 6, 5, 9), dict(agent.named_parameters())
-    expected = kernels.agent_unroll(inputs, weights, {})
+    expected = unroll(weights, {}, inputs)
 
     with torch.no_grad():
-        q = kernels.agent_unroll(inputs, weights, {})
+        q = unroll(weights, {}, inputs)
 
     assert q.grad_fn is None
     assert torch.equal(q, expected)
@@ -174,8 +178,8 @@ def test_two_unrolls_at_once_do_not_share_memory(assert_close):
     first, second = torch.randn(2, 3, 6, 5, 9)
     expected = torch.autograd.grad(agent(first).square().sum(), agent.fc1.weight)[0]
 
-    one = kernels.agent_unroll(first, weights, {})
-    other = kernels.agent_unroll(second, weights, {})
+    one = unroll(weights, {}, first)
+    other = unroll(weights, {}, second)
     gc.collect()
 
     assert_close(torch.autograd.grad(one.square().sum(), agent.fc1.weight)[0], expected)
@@ -187,7 +191,7 @@ def test_nan_stays_nan():
     inputs = torch.zeros(1, 2, 2, 9)
     inputs[0, 0, 1] = torch.nan
 
-    q = kernels.agent_unroll(inputs, dict(agent.named_parameters()), {})
+    q = unroll(dict(agent.named_parameters()), {}, inputs)
 
     assert q[0, :, 1].isnan().all()
     assert q[0, :, 0].isfinite().all()
@@ -199,8 +203,55 @@ def test_wrong_shapes_and_types_are_errors():
     pattern = kernels.SparseMatrix.from_mask(torch.ones(9, 16, dtype=torch.bool))
 
     with pytest.raises(ValueError, match="8 inputs"):
-        kernels.agent_unroll(torch.zeros(1, 1, 1, 8), weights, {})
+        unroll(weights, {}, torch.zeros(1, 1, 1, 8))
     with pytest.raises(ValueError, match="float32"):
-        kernels.agent_unroll(torch.zeros(1, 1, 1, 9, dtype=torch.float64), weights, {})
+        unroll(weights, {}, torch.zeros(1, 1, 1, 9, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"fc1\.weight"):
-        kernels.agent_unroll(torch.zeros(1, 1, 1, 9), weights, {"fc1.weight": pattern})
+        unroll(weights, {"fc1.weight": pattern}, torch.zeros(1, 1, 1, 9))
+
+
+@pytest.mark.parametrize("sizes", [(9, 4), (17, 17), (128, 14), (1, 1)], ids=str)
+def test_inputs_in_pieces_are_the_same_as_in_one(sizes, sparsify):
+    size, actions = sizes
+    agent = ReferenceAgent(size + actions + 5, 16, actions)
+    weights, last = dict(agent.named_parameters()), torch.randn(3, 6, 5, actions)
+    sparsify(agent, 0.4)
+    pieces = kernels.AgentInputs(torch.randn(3, 6, 5, size), last, ids=5)
+    outer = torch.randn(3, 6, 5, actions)
+    network = kernels.SparseAgent(weights, {})
+
+    whole = network(kernels.AgentInputs(pieces.dense()))
+    q = network(pieces)
+    one = network(pieces.of_agent(3))
+
+    assert torch.equal(q, whole)
+    assert torch.equal(one, whole[:, :, 3:4])
+    ours = torch.autograd.grad(q, list(weights.values()), outer)
+    for gradient, expected in zip(
+        ours, torch.autograd.grad(whole, list(weights.values()), outer), strict=True
+    ):
+        assert torch.equal(gradient, expected)
+
+
+def test_inputs_have_the_action_of_the_step_before_and_the_id():
+    observations, last = torch.randn(2, 3, 2, 1), torch.randn(2, 3, 2, 2)
+
+    dense = kernels.AgentInputs(observations, last, ids=3, first_id=1).dense()
+
+    assert torch.equal(dense[..., :1], observations)
+    assert torch.equal(dense[:, 1:, :, 1:3], last[:, :-1])
+    assert not dense[:, 0, :, 1:3].any()
+    assert dense[1, 2, :, 3:].tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+def test_parameters_keep_their_values_and_stay_in_step(sparsify):
+    agent = ReferenceAgent(9, 16, 4)
+    sparsify(agent, 0.4)
+    before = {name: value.clone() for name, value in agent.state_dict().items()}
+    network = kernels.SparseAgent(dict(agent.named_parameters()), {})
+    inputs = torch.randn(2, 3, 2, 9)
+
+    assert all(torch.equal(value, before[name]) for name, value in agent.state_dict().items())
+    agent.load_state_dict({name: value * 0.5 for name, value in before.items()})
+
+    torch.testing.assert_close(network(kernels.AgentInputs(inputs)), agent(inputs))

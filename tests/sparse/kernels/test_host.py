@@ -20,7 +20,7 @@ import numpy as np, torch
 from epymarl_mast.sparse.kernels.host import kernels
 from epymarl_mast.sparse.kernels.patterns import SparseMatrix, stacked
 matrix = stacked(SparseMatrix.dense((3, 2)))
-csr = matrix.csr(matrix.gather([torch.ones(3, 2)]))
+csr = matrix.csr(np.ones(6, np.float32))
 x, y = np.ones(128, np.float32), np.zeros(192, np.float32)
 kernels().multiply(csr, np.zeros(3, np.float32), 0, 3, False, x, 0, y, 0)
 print(y.sum())

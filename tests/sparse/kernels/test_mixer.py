@@ -49,7 +49,7 @@ def compare(mixer, masks, batch, time, state, assert_close, lengths=None):
         expected, outer = expected * within, outer * within
     expected_gradients = torch.autograd.grad(expected, wanted, outer)
 
-    y = kernels.qmix(values, states, weights, patterns, lengths)
+    y = kernels.SparseMixer(weights, patterns)(values, states, lengths)
     gradients = torch.autograd.grad(y, wanted, outer)
 
     assert_close(y, expected)
@@ -110,7 +110,7 @@ def test_slices_in_time():
     weights = dict(mixer.named_parameters())
     values, state = torch.randn(4, 9, 3), torch.randn(4, 9, 20)
 
-    y = kernels.qmix(values[:, 1:], state[:, 1:], weights, {})
+    y = kernels.SparseMixer(weights, {})(values[:, 1:], state[:, 1:])
 
     torch.testing.assert_close(y, mixer(values[:, 1:], state[:, 1:]), rtol=1e-4, atol=1e-5)
 
@@ -118,10 +118,10 @@ def test_slices_in_time():
 def test_without_gradients_nothing_is_saved():
     mixer = ReferenceMixer(3, 20, 16, 24)
     values, state = torch.randn(4, 9, 3), torch.randn(4, 9, 20)
-    expected = kernels.qmix(values, state, dict(mixer.named_parameters()), {})
+    expected = kernels.SparseMixer(dict(mixer.named_parameters()), {})(values, state)
 
     with torch.no_grad():
-        y = kernels.qmix(values, state, dict(mixer.named_parameters()), {})
+        y = kernels.SparseMixer(dict(mixer.named_parameters()), {})(values, state)
 
     assert y.grad_fn is None
     assert torch.equal(y, expected)

@@ -1,0 +1,85 @@
+"""Target operators over a whole episode batch: the same numbers as :mod:`epymarl_mast.targets`.
+
+Torch needs a dozen passes over the (B, T, N, U) values for them, and slow ones, since few actions
+make short rows.
+
+Legend: B episodes, T steps, N agents, U actions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from epymarl_mast.sparse.kernels.host import call, kernels
+from epymarl_mast.sparse.kernels.lanes import rounded, row_lanes
+from epymarl_mast.sparse.kernels.patterns import LANES
+from epymarl_mast.sparse.kernels.workspace import Scratch
+
+
+def greedy_values(values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
+    """``values`` at the available action that is highest in ``chooser``: Double Q-learning.
+
+    Args:
+        values: (B, T, N, U) float32, for instance the target network's.
+        chooser: (B, T, N, U) float32, for instance the online network's.
+        available: (B, T, N, U) int32, 1 for an action that can be taken.
+
+    Returns:
+        (B, T, N); -9999999, as the hosts have it, where no action is available.
+    """
+    batch, time, agents, actions = values.shape
+    out = values.new_empty((batch, time, agents))
+    (v, v_stride), (c, c_stride), (a, a_stride) = map(_rows, (values, chooser, available))
+    shape = (batch, time * agents, actions)
+    call(
+        kernels().greedy_values, v, v_stride, c, c_stride, a, a_stride, shape, out.view(-1).numpy()
+    )
+    return out
+
+
+def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
+    """(1/ω)·log Σ_u softmax(α·q)_u · exp(ω·q_u) over the available actions.
+
+    Args:
+        q: (B, T, N, U) float32.
+        available: (B, T, N, U) int32, 1 for an action that can be taken.
+        alpha: inverse temperature of the weights.
+        omega: sharpness, > 0.
+
+    Returns:
+        (B, T, N); 0 where no action is available.
+
+    Source: MAST Eq. 3; :func:`epymarl_mast.targets.soft_mellowmax` says how it is computed.
+    """
+    batch, time, agents, actions = q.shape
+    lanes = row_lanes(batch, time * agents)
+    q_rows, q_stride = _rows(q)
+    present, present_stride = _rows(available.float())
+    top, ratio = torch.empty(2, len(lanes.steps) * LANES)
+    scratch = Scratch(rounded(actions) * LANES, rounded(actions) * LANES)
+    call(
+        kernels().soft_mellowmax_parts,
+        q_rows, lanes.offsets(q_stride, actions), present, lanes.offsets(present_stride, actions),
+        actions, alpha, alpha + omega, *scratch.arrays, top.numpy(), ratio.numpy(),
+    )  # fmt: skip
+    value = (top + ratio.log() / omega).masked_fill_(top == -torch.inf, 0.0)
+    rows: Tensor = value[: batch * time * agents]
+    return rows.view(batch, time, agents)
+
+
+def _rows(tensor: Tensor) -> tuple[NDArray[Any], int]:
+    """A (B, T, N, U) tensor's memory from its first number on, and its stride of episodes.
+
+    Within an episode rows of actions follow each other; a copy is made where they do not.
+    """
+    tensor = tensor.detach()
+    batch, time, agents, actions = tensor.shape
+    if tensor.stride()[1:] != (agents * actions, actions, 1):
+        tensor = tensor.contiguous()
+    stride = tensor.stride(0)
+    size = (batch - 1) * stride + time * agents * actions
+    return tensor.as_strided((size,), (1,)).numpy(), stride

@@ -1,0 +1,61 @@
+"""The operators equal those of torch, on any memory layout."""
+
+import pytest
+import torch
+
+from epymarl_mast import targets
+
+kernels = pytest.importorskip("epymarl_mast.sparse.kernels")
+if not kernels.available():
+    pytest.skip("the sparse kernels do not run here", allow_module_level=True)
+
+SHAPES = [(1, 1, 1, 1), (3, 5, 2, 6), (2, 33, 5, 17), (4, 7, 8, 14)]
+
+
+def values_and_available(shape):
+    available = (torch.rand(shape) < 0.6).int()
+    available[0, 0, 0] = 0
+    available[-1, -1, -1] = 1
+    return torch.randn(shape), torch.randn(shape), available
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_greedy_values(shape):
+    values, chooser, available = values_and_available(shape)
+    best = chooser.masked_fill(available == 0, -9999999).argmax(3, keepdim=True)
+    expected = values.masked_fill(available == 0, -9999999).gather(3, best).squeeze(3)
+
+    assert torch.equal(kernels.greedy_values(values, chooser, available), expected)
+
+
+def test_of_equal_actions_the_first_is_greedy():
+    values = torch.tensor([[[[1.0, 2.0, 3.0]]]])
+    available = torch.tensor([[[[0, 1, 1]]]], dtype=torch.int32)
+
+    assert kernels.greedy_values(values, torch.zeros(1, 1, 1, 3), available).item() == 2.0
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("alpha", "omega"), [(1.0, 10.0), (0.0, 5.0), (10.0, 0.05)])
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e6])
+def test_soft_mellowmax(shape, alpha, omega, scale):
+    q, _, available = values_and_available(shape)
+    q *= scale
+    q[available == 0] = torch.inf  # never read
+    expected = targets.soft_mellowmax(q.double().nan_to_num(posinf=0), available, alpha, omega)
+
+    ours = kernels.soft_mellowmax(q, available, alpha, omega)
+
+    torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-4 * max(1, scale * 1e-2))
+
+
+def test_slices_in_time():
+    values, chooser, available = values_and_available((3, 9, 2, 6))
+    cut = [tensor[:, 1:] for tensor in (values, chooser, available)]
+    whole = [tensor.contiguous() for tensor in cut]
+
+    assert torch.equal(kernels.greedy_values(*cut), kernels.greedy_values(*whole))
+    assert torch.equal(
+        kernels.soft_mellowmax(cut[0], cut[2], 1.0, 10.0),
+        kernels.soft_mellowmax(whole[0], whole[2], 1.0, 10.0),
+    )
