@@ -19,11 +19,8 @@ from epymarl_mast.overrides import overrides_dir, read_yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# One cache a worker: numba's files are not safe against several processes that compile at once.
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
-os.environ["NUMBA_CACHE_DIR"] = str(
-    Path(__file__).resolve().parent.parent / ".pytest_cache" / f"numba-{_WORKER}"
-)
+# Apart from the user's own, and one for all workers and the programs they start.
+os.environ["NUMBA_CACHE_DIR"] = str(REPOSITORY / ".pytest_cache" / "numba")
 
 
 def find_checkout() -> Path | None:

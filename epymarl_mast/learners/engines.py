@@ -176,13 +176,13 @@ def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tupl
         missing = f"the networks are on {device}"
     elif not kernels.available():
         missing = "numba or an x86-64 CPU with AVX2 is missing"
-    if wanted == "sparse" and missing is None:
-        return SparseEngine(), "asked for"
+    if wanted in ("auto", "sparse") and missing is None:
+        return SparseEngine(), "asked for" if wanted == "sparse" else "known networks on the CPU"
     if wanted == "sparse" or (wanted == "masked" and not known):
         raise OptionError(f"mast.engine={wanted!r} cannot be had: {missing}; allowed is 'auto'")
     if not known:
         return HostEngine(), stranger
-    return MaskedEngine(), "asked for" if wanted == "masked" else "known networks"
+    return MaskedEngine(), "asked for" if wanted == "masked" else f"not sparse: {missing}"
 
 
 Named = TypeVar("Named")

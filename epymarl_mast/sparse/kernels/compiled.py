@@ -566,3 +566,14 @@ def soft_mellowmax_parts(
         pack(available, available_rows, lane0, 0, actions, LANES * actions, present, 0)
         at = top[lane0 : lane0 + LANES], ratio[lane0 : lane0 + LANES]
         soft_mellowmax_lanes(x, present, actions, alpha, sharp, at[0], at[1])
+
+
+# What is called from outside; everything above is compiled with them.
+ENTRIES = (
+    agent_forward,
+    agent_backward,
+    mixer_forward,
+    mixer_backward,
+    greedy_values,
+    soft_mellowmax_parts,
+)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import importlib.util
 import logging
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from filelock import FileLock
+
 _X86 = ("x86_64", "AMD64")
+_LOCK_TIMEOUT = 300.0  # seconds; several times what compilation takes
 
 _entries: dict[Any, Any] = {}
 
@@ -35,12 +41,8 @@ def kernels() -> ModuleType:
     """The compiled functions; says so once where their first call will compile them."""
     from epymarl_mast.sparse.kernels import compiled
 
-    agent = (compiled.agent_forward, compiled.agent_backward)
-    mixer = (compiled.mixer_forward, compiled.mixer_backward)
-    entries = (*agent, *mixer, compiled.greedy_values, compiled.soft_mellowmax_parts)
-    missing = [entry.__name__ for entry in entries if not compiled.is_cached(entry)]
-    if missing:
-        logger.info("Compiling sparse kernels at their first use: %s", ", ".join(missing))
+    if not all(compiled.is_cached(entry) for entry in compiled.ENTRIES):
+        logger.info("Compiling the sparse kernels at their first use, half a minute in all")
     return compiled
 
 
@@ -48,11 +50,31 @@ def call(function: Any, *arguments: Any) -> None:
     """Call a compiled function, past numba's look-up of its signature once there is one.
 
     The look-up takes some 20 µs for every tuple, and types never differ between calls here; an
-    array of a wrong type is still a TypeError.
+    array of a wrong type is still a TypeError. The first call compiles the function or reads it
+    from numba's cache, one process at a time: that cache is not safe against several that write.
     """
     entry = _entries.get(function)
-    if entry is None:
-        function(*arguments)
-        (_entries[function],) = (code.entry_point for code in function.overloads.values())
-    else:
+    if entry is not None:
         entry(*arguments)
+        return
+    with _alone(function.stats.cache_path):
+        function(*arguments)
+    (_entries[function],) = (code.entry_point for code in function.overloads.values())
+
+
+@contextmanager
+def _alone(folder: str | None) -> Iterator[None]:
+    """Hold a lock in a folder; go on without one where none can be had."""
+    lock = None
+    try:
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            lock = FileLock(Path(folder) / "epymarl_mast.lock", timeout=_LOCK_TIMEOUT)
+            lock.acquire()
+    except (OSError, NotImplementedError):  # read-only, or a file system without locks; a Timeout
+        lock = None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()

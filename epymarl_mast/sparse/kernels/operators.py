@@ -26,14 +26,15 @@ def greedy_values(values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
     Args:
         values: (B, T, N, U) float32, for instance the target network's.
         chooser: (B, T, N, U) float32, for instance the online network's.
-        available: (B, T, N, U) int32, 1 for an action that can be taken.
+        available: (B, T, N, U), 1 for an action that can be taken.
 
     Returns:
         (B, T, N); -9999999, as the hosts have it, where no action is available.
     """
     batch, time, agents, actions = values.shape
     out = values.new_empty((batch, time, agents))
-    (v, v_stride), (c, c_stride), (a, a_stride) = map(_rows, (values, chooser, available))
+    inputs = (values, chooser, available.to(torch.int32))
+    (v, v_stride), (c, c_stride), (a, a_stride) = map(_rows, inputs)
     shape = (batch, time * agents, actions)
     call(
         kernels().greedy_values, v, v_stride, c, c_stride, a, a_stride, shape, out.view(-1).numpy()
@@ -46,7 +47,7 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
 
     Args:
         q: (B, T, N, U) float32.
-        available: (B, T, N, U) int32, 1 for an action that can be taken.
+        available: (B, T, N, U), 1 for an action that can be taken.
         alpha: inverse temperature of the weights.
         omega: sharpness, > 0.
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 kernels = pytest.importorskip("epymarl_mast.sparse.kernels")
 
@@ -17,12 +18,12 @@ PRODUCT = """
 import logging
 logging.basicConfig(level=logging.INFO)
 import numpy as np, torch
-from epymarl_mast.sparse.kernels.host import kernels
+from epymarl_mast.sparse.kernels.host import call, kernels
 from epymarl_mast.sparse.kernels.patterns import SparseMatrix, stacked
 matrix = stacked(SparseMatrix.dense((3, 2)))
 csr = matrix.csr(np.ones(6, np.float32))
 x, y = np.ones(128, np.float32), np.zeros(192, np.float32)
-kernels().multiply(csr, np.zeros(3, np.float32), 0, 3, False, x, 0, y, 0)
+call(kernels().multiply, csr, np.zeros(3, np.float32), 0, 3, False, x, 0, y, 0)
 print(y.sum())
 """
 
@@ -57,7 +58,7 @@ def test_no_place_for_a_cache_is_no_error():
     done = run(PRODUCT, NUMBA_CACHE_LOCATOR_CLASSES="ZipCacheLocator")
 
     assert done.stdout.strip() == "384.0"
-    assert done.stderr.count("Compiling sparse kernels") == 1
+    assert done.stderr.count("Compiling the sparse kernels") == 1
 
 
 @pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
@@ -65,5 +66,20 @@ def test_compilation_is_announced_where_there_is_no_cached_code(tmp_path):
     done = run(PRODUCT, NUMBA_CACHE_DIR=str(tmp_path))
 
     assert done.stdout.strip() == "384.0"
-    assert done.stderr.count("Compiling sparse kernels") == 1
+    assert done.stderr.count("Compiling the sparse kernels") == 1
     assert list(tmp_path.rglob("compiled.multiply-*.nbc"))
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+def test_processes_compile_one_after_the_other(tmp_path):
+    program = [sys.executable, "-c", PRODUCT + "print('compiled', flush=True)"]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run(PRODUCT, NUMBA_CACHE_DIR=str(tmp_path))
+    (lock,) = tmp_path.rglob("epymarl_mast.lock")
+
+    with FileLock(lock):
+        other = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=6)
+    output, _ = other.communicate(timeout=60)
+    assert output.split() == [b"384.0", b"compiled"]
