@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer, Numbers
-from epymarl_mast.sparse.kernels.host import call, kernels
+from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, rounded
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
@@ -128,7 +128,7 @@ class SparseAgent:
         scratch = Scratch(self._input_room * LANES, rounded(self.actions) * LANES)
         target, (by_batch, by_time, by_agent, _) = flat(outputs)
         call(
-            kernels().agent_forward,
+            loops().agent_forward,
             _placed(inputs, lanes), lanes.steps, self.recurrent,
             numbers.matrices, numbers.biases,
             target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, save,
@@ -147,7 +147,7 @@ class SparseAgent:
         scratch = Scratch(*(tile * LANES * n for n in features), self.hidden * LANES)
         target, (by_batch, by_time, by_agent, _) = flat(d_outputs)
         call(
-            kernels().agent_backward,
+            loops().agent_backward,
             _placed(inputs, lanes), lanes.steps, lanes.in_last, self.recurrent,
             numbers.matrices, self.network.transposed(numbers),
             target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, tile,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 from filelock import FileLock
@@ -37,13 +37,22 @@ def available() -> bool:
 
 
 @lru_cache(maxsize=1)
-def kernels() -> ModuleType:
+def loops() -> SimpleNamespace:
     """The compiled functions; says so once where their first call will compile them."""
-    from epymarl_mast.sparse.kernels import compiled
+    from epymarl_mast.sparse.kernels import agent_loops, mixer_loops, operator_loops
+    from epymarl_mast.sparse.kernels.cache import is_cached
 
-    if not all(compiled.is_cached(entry) for entry in compiled.ENTRIES):
+    entries = (
+        agent_loops.agent_forward,
+        agent_loops.agent_backward,
+        mixer_loops.mixer_forward,
+        mixer_loops.mixer_backward,
+        operator_loops.greedy_values,
+        operator_loops.soft_mellowmax_parts,
+    )
+    if not all(map(is_cached, entries)):
         logger.info("Compiling the sparse kernels at their first use, half a minute in all")
-    return compiled
+    return SimpleNamespace(**{entry.__name__: entry for entry in entries})
 
 
 def call(function: Any, *arguments: Any) -> None:

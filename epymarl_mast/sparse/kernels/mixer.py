@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer, Numbers
-from epymarl_mast.sparse.kernels.host import call, kernels
+from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
@@ -86,7 +86,7 @@ class SparseMixer:
         values, (value_batch, value_time, _) = flat(agent_values)
         states, (state_batch, state_time, _) = flat(state)
         call(
-            kernels().mixer_forward,
+            loops().mixer_forward,
             values, lanes.offsets(value_batch, value_time),
             states, lanes.offsets(state_batch, state_time), self.two_layers,
             self._four(numbers.matrices), self._four(numbers.biases),
@@ -107,7 +107,7 @@ class SparseMixer:
         features = (rounded(self.state_features), rounded(n_agents), rounded(n_agents), 1)
         scratch = Scratch(*(n * LANES for n in features), saved.stride)
         call(
-            kernels().mixer_backward,
+            loops().mixer_backward,
             values, lanes.offsets(value_batch, value_time),
             states, lanes.offsets(state_batch, state_time), lanes.in_last, self.two_layers,
             self._four(numbers.matrices), self._four(self.network.transposed(numbers)),

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from epymarl_mast.sparse.kernels.host import call, kernels
+from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import rounded, row_lanes
 from epymarl_mast.sparse.kernels.patterns import LANES
 from epymarl_mast.sparse.kernels.workspace import Scratch
@@ -36,9 +36,7 @@ def greedy_values(values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
     inputs = (values, chooser, available.to(torch.int32))
     (v, v_stride), (c, c_stride), (a, a_stride) = map(_rows, inputs)
     shape = (batch, time * agents, actions)
-    call(
-        kernels().greedy_values, v, v_stride, c, c_stride, a, a_stride, shape, out.view(-1).numpy()
-    )
+    call(loops().greedy_values, v, v_stride, c, c_stride, a, a_stride, shape, out.view(-1).numpy())
     return out
 
 
@@ -63,7 +61,7 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
     top, ratio = torch.empty(2, len(lanes.steps) * LANES)
     scratch = Scratch(rounded(actions) * LANES, rounded(actions) * LANES)
     call(
-        kernels().soft_mellowmax_parts,
+        loops().soft_mellowmax_parts,
         q_rows, lanes.offsets(q_stride, actions), present, lanes.offsets(present_stride, actions),
         actions, alpha, alpha + omega, *scratch.arrays, top.numpy(), ratio.numpy(),
     )  # fmt: skip

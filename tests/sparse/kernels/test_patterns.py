@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip("numpy")
 
+from epymarl_mast.sparse.kernels import workspace
 from epymarl_mast.sparse.kernels.patterns import SparseMatrix, gru_cell, stacked
 from epymarl_mast.sparse.kernels.workspace import Lease
 
@@ -54,7 +55,8 @@ def test_joined_matrices_are_remembered():
     assert stacked(b) is not stacked(b, a)
 
 
-def test_a_lease_is_alone_and_aligned_and_comes_back():
+def test_a_lease_is_alone_and_aligned_and_comes_back(monkeypatch):
+    monkeypatch.setattr(workspace, "_free", [])  # no others' memory
     first, second = Lease(1000), Lease(1000)
     place = first.array.ctypes.data
 

@@ -10,11 +10,15 @@ if not kernels.available():
 
 from numba import njit  # noqa: E402
 
-from epymarl_mast.sparse.kernels import compiled, vector  # noqa: E402
+from epymarl_mast.sparse.kernels import emit, loops  # noqa: E402
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, stacked  # noqa: E402
 
 
-def over_all(operation):
+def over_all(function):
+    @emit.operation
+    def operation(b, x, y, i):
+        emit.store(b, function(b, emit.load(b, emit.address(b, x, i))), emit.address(b, y, i))
+
     @njit
     def run(x, y):
         for i in range(0, x.size, 16):
@@ -26,8 +30,8 @@ def over_all(operation):
 @pytest.mark.parametrize(
     ("operation", "reference"),
     [
-        (vector.sigmoid_16, lambda x: 1 / (1 + np.exp(-x))),
-        (vector.tanh_16, np.tanh),
+        (emit.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+        (emit.tanh, np.tanh),
     ],
     ids=["sigmoid", "tanh"],
 )
@@ -44,7 +48,7 @@ def test_exp():
     x = np.linspace(-85, 85, 1 << 20, dtype=np.float32)
     y = np.empty_like(x)
 
-    over_all(vector.exp_16)(x, y)
+    over_all(emit.exp)(x, y)
 
     exact = np.exp(x.astype(np.float64))
     relative = np.abs(y - exact) / exact
@@ -57,7 +61,7 @@ def test_nan_and_infinity():
     x[:3] = np.nan, np.inf, -np.inf
     y = np.empty_like(x)
 
-    over_all(vector.sigmoid_16)(x, y)
+    over_all(emit.sigmoid)(x, y)
 
     assert np.isnan(y[0])
     np.testing.assert_allclose(y[1:4], [1, 0, 0.5], atol=1e-6)
@@ -80,11 +84,11 @@ def test_products(density, spread, steps):
     d_values, d_bias = np.zeros(matrix.kept * size, np.float32), np.zeros(rows * size, np.float32)
     dense = weight.numpy()
 
-    compiled.multiply(matrix.csr(kept), bias, 0, rows, False, x.ravel(), 0, y.ravel(), 0)
-    compiled.multiply_add(
+    loops.multiply(matrix.csr(kept), bias, 0, rows, False, x.ravel(), 0, y.ravel(), 0)
+    loops.multiply_add(
         matrix.transposed(kept[matrix.by_columns]), 0, columns, g.ravel(), 0, dx.ravel(), 0
     )
-    compiled.add_weight_gradient(
+    loops.add_weight_gradient(
         matrix.csr(kept), x.ravel(), 0, columns * LANES, g.ravel(), 0, rows * LANES,
         steps, spread, d_values, d_bias,
     )  # fmt: skip
@@ -103,8 +107,8 @@ def test_packing_is_a_transposition(features):
     rows = np.arange(LANES) * features
     block = np.zeros((-(-features // 16) * 16, LANES), np.float32)
 
-    compiled.pack(source.ravel(), rows, 0, 0, features, 0, block.ravel(), 0)
-    compiled.unpack(block.ravel(), 0, features, back.ravel(), rows, 0, 0)
+    loops.pack(source.ravel(), rows, 0, 0, features, 0, block.ravel(), 0)
+    loops.unpack(block.ravel(), 0, features, back.ravel(), rows, 0, 0)
 
     np.testing.assert_array_equal(block[:features], source.T)
     np.testing.assert_array_equal(back, source)

@@ -1,0 +1,175 @@
+"""The mixing network and its gradients.
+
+Legend: a block is 64 lanes, features-major; LANES = 64. All arrays are flat float32 but for
+``*_rows`` (int64, where each lane's row begins in a caller's array), ``steps`` (int64, each
+block's number of steps) and the matrices (:class:`patterns.Csr`). Sizes: S state features, N
+agents, E mixing units.
+"""
+
+# Compiled functions take arrays and offsets, whose types numba finds itself.
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+# ruff: noqa: ANN001, ANN201
+
+from __future__ import annotations
+
+from epymarl_mast.sparse.kernels.cache import (
+    compiled,
+)
+from epymarl_mast.sparse.kernels.emit import (
+    LANES,
+)
+from epymarl_mast.sparse.kernels.loops import (
+    add_weight_gradient,
+    clear,
+    clear_lanes,
+    multiply,
+    multiply_where_positive,
+    pack,
+    unpack,
+)
+from epymarl_mast.sparse.kernels.units import (
+    mix_unit,
+    mix_unit_backward,
+)
+
+
+@compiled
+def mixer_forward(
+    agent_values,
+    value_rows,
+    states,
+    state_rows,
+    two_layers,
+    matrices,
+    biases,
+    outputs,
+    output_rows,
+    sizes,
+    saved,
+    saved_stride,
+    x,
+    q,
+    y,
+):
+    """The mixing network over blocks of lanes, a lane being one step of one episode.
+
+    The layers that read the state are one matrix, by rows: for the weights of each agent, for
+    the final weights, bias (E), value (E). ``saved`` holds for each block (one block only if its
+    stride is 0) that matrix' outputs, then the mixing weights (if they have a layer of their
+    own) and the hidden units.
+    """
+    n_agents, n_state, embed, wide, narrow = sizes
+    w_state, w_value, w_first, w_final = matrices
+    b_state, b_value, b_first, b_final = biases
+    bias0 = (wide + narrow) * LANES
+    value0 = bias0 + embed * LANES
+    top = value0 + embed * LANES
+    weights = top if two_layers else 0
+    finals = weights + n_agents * embed * LANES
+    hidden0 = top + ((n_agents + 1) * embed * LANES if two_layers else 0)
+    for block in range(len(state_rows) // LANES):
+        lane0 = block * LANES
+        at = block * saved_stride
+        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
+        before_bias, before_value = wide + narrow, wide + narrow + embed
+        multiply(w_state, b_state, 0, before_bias, two_layers, x, 0, saved, at)
+        multiply(w_state, b_state, before_bias, before_value, False, x, 0, saved, at)
+        multiply(w_state, b_state, before_value, before_value + embed, True, x, 0, saved, at)
+        if two_layers:
+            rows = n_agents * embed
+            multiply(w_first, b_first, 0, rows, False, saved, at, saved, at + weights)
+            narrow0 = at + wide * LANES
+            multiply(w_final, b_final, 0, embed, False, saved, narrow0, saved, at + finals)
+        multiply(w_value, b_value, 0, 1, False, saved, at + value0, y, 0)
+        for e in range(embed):
+            unit = e * LANES
+            mix_unit(
+                q, saved, at + weights + unit, embed * LANES, saved, at + bias0 + unit, n_agents,
+                saved, at + finals + unit, saved, at + hidden0 + unit, y,
+            )  # fmt: skip
+        for lane in range(LANES):
+            outputs[output_rows[lane0 + lane]] = y[lane]
+
+
+@compiled
+def mixer_backward(
+    agent_values,
+    value_rows,
+    states,
+    state_rows,
+    lanes_in_last,
+    two_layers,
+    matrices,
+    transposed,
+    d_outputs,
+    output_rows,
+    d_agent_values,
+    sizes,
+    spread,
+    saved,
+    saved_stride,
+    x,
+    q,
+    dq,
+    dy,
+    d_saved,
+    d_values,
+    d_biases,
+):
+    """Gradients of :func:`mixer_forward`; ``d_saved`` mirrors one block of ``saved``."""
+    n_agents, n_state, embed, wide, narrow = sizes
+    w_state, w_value, w_first, w_final = matrices
+    _, w_value_t, w_first_t, w_final_t = transposed
+    d_state_values, d_value_values, d_first_values, d_final_values = d_values
+    d_state_bias, d_value_bias, d_first_bias, d_final_bias = d_biases
+    bias0 = (wide + narrow) * LANES
+    value0 = bias0 + embed * LANES
+    top = value0 + embed * LANES
+    weights = top if two_layers else 0
+    finals = weights + n_agents * embed * LANES
+    hidden0 = top + ((n_agents + 1) * embed * LANES if two_layers else 0)
+    blocks = len(state_rows) // LANES
+    for block in range(blocks):
+        lane0 = block * LANES
+        at = block * saved_stride
+        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
+        for lane in range(LANES):
+            dy[lane] = d_outputs[output_rows[lane0 + lane]]
+        if block == blocks - 1:
+            clear_lanes(dy, 0, 1, lanes_in_last)
+        clear(dq, 0, n_agents * LANES)
+        for e in range(embed):
+            unit = e * LANES
+            mix_unit_backward(
+                q, saved, at + weights + unit, embed * LANES, n_agents,
+                saved, at + finals + unit, saved, at + hidden0 + unit, dy, dq,
+                d_saved, weights + unit, d_saved, bias0 + unit, d_saved, finals + unit,
+            )  # fmt: skip
+        if block < blocks - 1 or lanes_in_last == LANES:
+            unpack(dq, 0, n_agents, d_agent_values, value_rows, lane0, 0)
+        else:  # the lanes that fill the block up are no rows of their own
+            for lane in range(lanes_in_last):
+                for agent in range(n_agents):
+                    d_agent_values[value_rows[lane0 + lane] + agent] = dq[agent * LANES + lane]
+        multiply_where_positive(w_value_t, embed, dy, 0, saved, at + value0, d_saved, value0)
+        if two_layers:
+            narrow0 = wide * LANES
+            multiply_where_positive(w_first_t, wide, d_saved, weights, saved, at, d_saved, 0)
+            multiply_where_positive(
+                w_final_t, narrow, d_saved, finals, saved, at + narrow0, d_saved, narrow0
+            )
+            add_weight_gradient(
+                w_first, saved, at, 0, d_saved, weights, 0, 1, spread, d_first_values, d_first_bias
+            )
+            add_weight_gradient(
+                w_final, saved, at + narrow0, 0, d_saved, finals, 0, 1, spread,
+                d_final_values, d_final_bias,
+            )  # fmt: skip
+        add_weight_gradient(
+            w_value, saved, at + value0, 0, dy, 0, 0, 1, spread, d_value_values, d_value_bias
+        )
+        add_weight_gradient(
+            w_state, x, 0, 0, d_saved, 0, 0, 1, spread, d_state_values, d_state_bias
+        )
