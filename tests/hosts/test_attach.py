@@ -106,6 +106,32 @@ def test_a_file_of_the_users_is_not_overwritten(copy, mast, tmp_path):
     assert status(copy).strip() == "?? src/config/algs/mast_vdn.yaml"
 
 
+@pytest.mark.parametrize("target", ["gone", "there"])
+def test_a_link_to_another_installation_is_renewed(copy, mast, tmp_path, target):
+    mast(tmp_path, "attach", copy)
+    link = copy / "src" / "config" / "algs" / "mast_vdn.yaml"
+    shipped = link.resolve()
+    other = tmp_path / "other" / "config_overrides" / "algs" / "mast_vdn.yaml"
+    if target == "there":
+        other.parent.mkdir(parents=True)
+        other.write_text("name: old\n")
+    link.unlink()
+    link.symlink_to(other)
+    said = mast(tmp_path, "attach", copy).out
+    assert link.resolve() == shipped
+    assert str(other) in said
+    assert str(shipped) in said
+    assert "nothing changed" in mast(tmp_path, "attach", copy).out
+
+
+def test_a_link_of_the_users_is_not_renewed(copy, mast, tmp_path):
+    link = copy / "src" / "config" / "algs" / "mast_vdn.yaml"
+    link.symlink_to(tmp_path / "mine.yaml")
+    done = mast(tmp_path, "attach", copy, code=2)
+    assert "mast_vdn.yaml" in done.err
+    assert link.readlink() == tmp_path / "mine.yaml"
+
+
 def test_detach_keeps_an_edited_copy(copy, mast, tmp_path):
     mast(tmp_path, "attach", copy)
     link = copy / "src" / "config" / "algs" / "mast_vdn.yaml"
