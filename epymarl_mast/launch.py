@@ -12,8 +12,9 @@ from typing import Any
 
 from epymarl_mast.command import SacredCommand, merge, override_path
 from epymarl_mast.errors import OptionError, nearest
-from epymarl_mast.hosts.base import Host
-from epymarl_mast.hosts.environments import check_environment
+from epymarl_mast.hosts.base import Host, HostModules
+from epymarl_mast.hosts.environments import check_environment, check_gymnasium_knows
+from epymarl_mast.hosts.names import check_names
 from epymarl_mast.learners.checkpoint import check_checkpoint
 from epymarl_mast.options import check_host_options, check_run, uses_mast
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
@@ -72,6 +73,21 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
         *(str(override_path(part)) if part in command.files else part for part in rest),
     ]
     return Invocation(arguments, config)
+
+
+def check_on_loaded_host(host: Host, modules: HostModules, config: dict[str, Any]) -> None:
+    """Check what only a loaded host can tell: its registries, and gymnasium's.
+
+    Args:
+        host: the host that will run.
+        modules: what loading it returned.
+        config: as in :class:`Invocation`.
+
+    Raises:
+        OptionError: for a name that is not known.
+    """
+    check_names(host, modules, config)
+    check_gymnasium_knows(host, config)
 
 
 def algorithm_path(host: Host | None, name: str | None) -> Path:

@@ -8,8 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from epymarl_mast.hosts import find_host
-from epymarl_mast.hosts.environments import check_gymnasium_knows
-from epymarl_mast.launch import prepare
+from epymarl_mast.launch import check_on_loaded_host, prepare
 from epymarl_mast.tracking.summary import finished_run, print_summary
 
 
@@ -32,8 +31,8 @@ def train(
 
     found = find_host(host)
     invocation = prepare(found, context.args)
-    register(found, show_progress=True)
-    check_gymnasium_knows(found, invocation.config)
+    modules = register(found, show_progress=True)
+    check_on_loaded_host(found, modules, invocation.config)
     started = time.time()
     folder = found.run(invocation.arguments, invocation.results)
     run = finished_run(folder) if folder is not None else None
