@@ -10,6 +10,7 @@ import typer
 from epymarl_mast.errors import RunInterrupted
 from epymarl_mast.hosts import find_host
 from epymarl_mast.launch import check_on_loaded_host, prepare
+from epymarl_mast.tracking.mongo import files_where_mongo_is_away
 from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
 
@@ -36,7 +37,8 @@ def train(
     check_on_loaded_host(found, modules, invocation.config)
     started = time.time()
     try:
-        folder = found.run(invocation.arguments, invocation.results)
+        with files_where_mongo_is_away():
+            folder = found.run(invocation.arguments, invocation.results)
     except RunInterrupted as stopped:
         where = from_here(stopped.folder)
         typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
