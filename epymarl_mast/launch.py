@@ -5,6 +5,7 @@ Everything a user can get wrong is found here, before a host starts an environme
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,16 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
         check_run(config)
     check_environment(host, config)
     check_checkpoint(config)
+    _check_tensorboard(config)
     arguments = [
         f"--config={_host_name(algorithm_file)}",
         f"--env-config={_host_name(environment_file)}",
         *(str(override_path(part)) if part in command.files else part for part in rest),
     ]
+    if str(config.get("local_results_path")).startswith("~"):
+        # EPyMARL would write its checkpoints into a folder named "~".
+        arguments += ["with"] if "with" not in rest else []
+        arguments.append(f"local_results_path={Invocation([], config).results}")
     return Invocation(arguments, config)
 
 
@@ -101,6 +107,11 @@ def algorithm_path(host: Host | None, name: str | None) -> Path:
             raise OptionError(f"--config={name}: allowed are {', '.join(shipped)} or a YAML file")
         return path
     return _config_path(host, "algs", "--config", name, also=list(shipped))
+
+
+def _check_tensorboard(config: dict[str, Any]) -> None:
+    if config.get("use_tensorboard") and importlib.util.find_spec("tensorboard_logger") is None:
+        raise OptionError("use_tensorboard=True needs a package: pip install tensorboard-logger")
 
 
 def _take(arguments: list[str], option: str) -> str | None:

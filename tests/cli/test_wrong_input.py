@@ -162,6 +162,15 @@ def test_mongo_without_its_driver(refuse_options, monkeypatch):
     assert "pip install pymongo" in refuse_options("-m", "localhost:27017:marl")
 
 
+def test_tensorboard_without_its_package(refuse_options, monkeypatch):
+    find = importlib.util.find_spec
+    missing = "tensorboard_logger"
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == missing else find(name)
+    )
+    assert "pip install tensorboard-logger" in refuse_options("use_tensorboard=True")
+
+
 def test_unknown_gymnasium_environment(mast, tmp_path):
     done = mast(
         tmp_path, "train", "--host=pymarlzooplus", "--config=mast_qmix", "--env-config=gymma",
