@@ -12,12 +12,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import settings
 
 from epymarl_mast.command import merge
 from epymarl_mast.hosts import EPyMARL, PyMARLzooPlus
 from epymarl_mast.overrides import overrides_dir, read_yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Property tests are deterministic and write nothing to disk.
+settings.register_profile(
+    "mast", deadline=None, derandomize=True, database=None, max_examples=50, print_blob=False
+)
+settings.load_profile("mast")
 
 # One cache a worker: numba's files are not safe against several processes that compile at once.
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
