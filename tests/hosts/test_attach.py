@@ -59,7 +59,7 @@ def test_attach_run_detach_leaves_nothing_behind(copy, main_py, mast, small_run,
     assert status(copy) == ""
 
 
-def test_attached_checkout_checks_options_first(copy, main_py, mast, tmp_path):
+def test_attached_checkout_checks_options_first(copy, main_py, mast, small_run, tmp_path):
     mast(tmp_path, "attach", copy)
     done = main_py("--config=mast_qmix", "--env-config=gymma", "with", "mast.sparsty=0.5", code=2)
     assert "mast: error: mast.sparsty is not an option" in done.err
@@ -67,6 +67,9 @@ def test_attached_checkout_checks_options_first(copy, main_py, mast, tmp_path):
     done = main_py("--config=mast_qmix", "--env-config=sc2", "with", "env_args.map_name=3m", code=2)
     assert "StarCraft II" in done.err
     assert "Traceback" not in done.err
+    done = main_py("--config=mast_qmix", "--env-config=gymma", "with", *small_run, "agent=rn",
+                   code=2)  # fmt: skip
+    assert "mast: error: agent='rn' is not known to epymarl (did you mean 'rnn'?)" in done.err
     assert not (copy / "results" / "sacred").exists()
 
 
