@@ -6,6 +6,7 @@ import difflib
 import functools
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -28,6 +29,18 @@ class HostError(MastError):
 
 class CheckpointError(MastError):
     """A checkpoint that does not fit the run it is loaded into."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C in a run that has a record.
+
+    Attributes:
+        folder: the record's directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.folder = folder
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ Everything a user can get wrong is found here, before a host starts an environme
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 
 from epymarl_mast.command import SacredCommand, merge, override_path
 from epymarl_mast.errors import OptionError, nearest
-from epymarl_mast.hosts.base import Host
-from epymarl_mast.hosts.environments import check_environment
+from epymarl_mast.hosts.base import Host, HostModules
+from epymarl_mast.hosts.environments import check_environment, check_gymnasium_knows
+from epymarl_mast.hosts.names import check_names
 from epymarl_mast.learners.checkpoint import check_checkpoint
 from epymarl_mast.options import check_host_options, check_run, uses_mast
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
@@ -66,12 +68,32 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
         check_run(config)
     check_environment(host, config)
     check_checkpoint(config)
+    _check_tensorboard(config)
     arguments = [
         f"--config={_host_name(algorithm_file)}",
         f"--env-config={_host_name(environment_file)}",
         *(str(override_path(part)) if part in command.files else part for part in rest),
     ]
+    if str(config.get("local_results_path")).startswith("~"):
+        # EPyMARL would write its checkpoints into a folder named "~".
+        arguments += ["with"] if "with" not in rest else []
+        arguments.append(f"local_results_path={Invocation([], config).results}")
     return Invocation(arguments, config)
+
+
+def check_on_loaded_host(host: Host, modules: HostModules, config: dict[str, Any]) -> None:
+    """Check what only a loaded host can tell: its registries, and gymnasium's.
+
+    Args:
+        host: the host that will run.
+        modules: what loading it returned.
+        config: as in :class:`Invocation`.
+
+    Raises:
+        OptionError: for a name that is not known.
+    """
+    check_names(host, modules, config)
+    check_gymnasium_knows(host, config)
 
 
 def algorithm_path(host: Host | None, name: str | None) -> Path:
@@ -85,6 +107,11 @@ def algorithm_path(host: Host | None, name: str | None) -> Path:
             raise OptionError(f"--config={name}: allowed are {', '.join(shipped)} or a YAML file")
         return path
     return _config_path(host, "algs", "--config", name, also=list(shipped))
+
+
+def _check_tensorboard(config: dict[str, Any]) -> None:
+    if config.get("use_tensorboard") and importlib.util.find_spec("tensorboard_logger") is None:
+        raise OptionError("use_tensorboard=True needs a package: pip install tensorboard-logger")
 
 
 def _take(arguments: list[str], option: str) -> str | None:

@@ -9,8 +9,7 @@ from epymarl_mast.controllers import fast_mac
 from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.hosts import Host, HostModules, running_host
 from epymarl_mast.hosts.attach import keep_results_out_of_git
-from epymarl_mast.hosts.environments import check_gymnasium_knows
-from epymarl_mast.launch import prepare
+from epymarl_mast.launch import check_on_loaded_host, prepare
 from epymarl_mast.learners import MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
 from epymarl_mast.runners import fast_episode_runner, recording_runner
@@ -53,12 +52,12 @@ def register_running_host() -> None:
     host = running_host()
     if host is None:
         return
-    register(host)
+    modules = register(host)
     keep_results_out_of_git(host)
     asked = [a.partition("=")[2] for a in sys.argv if a.startswith("--config=")]
     if asked and asked[0] in shipped_algorithms():
         invocation = prepare(host, sys.argv[1:])
-        check_gymnasium_knows(host, invocation.config)
+        check_on_loaded_host(host, modules, invocation.config)
         sys.argv[1:] = invocation.arguments
 
 

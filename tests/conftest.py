@@ -12,12 +12,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import settings
 
 from epymarl_mast.command import merge
 from epymarl_mast.hosts import EPyMARL, PyMARLzooPlus
 from epymarl_mast.overrides import overrides_dir, read_yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Property tests are deterministic and write nothing to disk.
+settings.register_profile(
+    "mast", deadline=None, derandomize=True, database=None, max_examples=50, print_blob=False
+)
+settings.load_profile("mast")
 
 # Apart from the user's own, and one for all workers and the programs they start.
 os.environ["NUMBA_CACHE_DIR"] = str(REPOSITORY / ".pytest_cache" / "numba")

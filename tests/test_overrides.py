@@ -13,6 +13,7 @@ from epymarl_mast.overrides import overrides_dir, read_yaml, shipped_algorithms,
 
 ALGORITHMS = shipped_algorithms()
 ABLATIONS = {path.stem: path for path in sorted((overrides_dir() / "ablations").glob("*.yaml"))}
+OWN = {"name", "mixer", "agent", "obs_agent_id"}  # what makes one algorithm another
 each_algorithm = pytest.mark.parametrize("file", ALGORITHMS.values(), ids=ALGORITHMS)
 each_ablation = pytest.mark.parametrize("file", ABLATIONS.values(), ids=ABLATIONS)
 
@@ -34,6 +35,17 @@ def test_there_are_algorithms_and_ablations():
 @each_algorithm
 def test_an_algorithm_has_exactly_the_options_of_the_schema(file):
     assert read_yaml(file, "").get("mast", {}).keys() == MastOptions.model_fields.keys()
+
+
+def test_algorithms_share_what_is_not_their_own():
+    first, *others = (read_yaml(file, file.name) for file in ALGORITHMS.values())
+    for other in others:
+        assert other["mast"] == first["mast"]
+        for key in (first.keys() & other.keys()) - OWN:
+            assert other[key] == first[key], (first["name"], other["name"], key)
+        apart = first.keys() ^ other.keys()
+        of_qmix = {"mixing_embed_dim", "hypernet_layers", "hypernet_embed"}
+        assert apart <= OWN | (of_qmix if "mast_vdn" in (first["name"], other["name"]) else set())
 
 
 @each_algorithm

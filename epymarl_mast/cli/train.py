@@ -7,10 +7,11 @@ from typing import Annotated, Optional
 
 import typer
 
+from epymarl_mast.errors import RunInterrupted
 from epymarl_mast.hosts import find_host
-from epymarl_mast.hosts.environments import check_gymnasium_knows
-from epymarl_mast.launch import prepare
-from epymarl_mast.tracking.summary import finished_run, print_summary
+from epymarl_mast.launch import check_on_loaded_host, prepare
+from epymarl_mast.tracking.mongo import files_where_mongo_is_away
+from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
 
 def train(
@@ -32,10 +33,16 @@ def train(
 
     found = find_host(host)
     invocation = prepare(found, context.args)
-    register(found, show_progress=True)
-    check_gymnasium_knows(found, invocation.config)
+    modules = register(found, show_progress=True)
+    check_on_loaded_host(found, modules, invocation.config)
     started = time.time()
-    folder = found.run(invocation.arguments, invocation.results)
+    try:
+        with files_where_mongo_is_away():
+            folder = found.run(invocation.arguments, invocation.results)
+    except RunInterrupted as stopped:
+        where = from_here(stopped.folder)
+        typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
+        raise typer.Exit(130) from None
     run = finished_run(folder) if folder is not None else None
     if run is not None:
         print_summary(run, seconds=time.time() - started)

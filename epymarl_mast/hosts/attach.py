@@ -43,6 +43,8 @@ def read_patch() -> Patch:
 def attach(host: EPyMARL) -> list[str]:
     """Attach; a second call changes nothing.
 
+    A link that an earlier attach left behind, dangling or into another installation, is renewed.
+
     Returns:
         One line for each thing changed.
 
@@ -74,6 +76,10 @@ def attach(host: EPyMARL) -> list[str]:
         if not os.path.lexists(link):
             _link(link, file)
             changed.append(f"{link}")
+        elif link.is_symlink() and link.resolve() != file.resolve():
+            changed.append(f"{link}: pointed to {link.readlink()}, now to {file}")
+            link.unlink()
+            _link(link, file)
     return changed
 
 

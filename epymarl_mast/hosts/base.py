@@ -16,7 +16,8 @@ class HostModules:
     """The parts of an imported host that the plugin builds on.
 
     Attributes:
-        learners, runners, controllers, environments: the host's registries, ``{name: factory}``.
+        learners, runners, controllers, agents, action_selectors, environments: the host's
+            registries, ``{name: factory}``.
         mixers: ``{name: args -> mixing network}``.
         running_mean_std: the host's ``RunningMeanStd``.
         episode_batch: the host's ``EpisodeBatch``.
@@ -31,6 +32,8 @@ class HostModules:
     learners: Registry
     runners: Registry
     controllers: Registry
+    agents: Registry
+    action_selectors: Registry
     environments: Registry
     mixers: dict[str, Callable[[Any], Any]]
     running_mean_std: Callable[..., Any]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
 import sys
 import types
 import warnings
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from epymarl_mast.errors import RunInterrupted
 
 _NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba")
 
@@ -73,6 +76,9 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[SacredRecor
 
     For a console script the latter is the virtual environment's ``bin``. Whatever would land
     under ``host_results`` lands under ``results`` instead.
+
+    Raises:
+        RunInterrupted: for a KeyboardInterrupt in a run, with its record's directory.
     """
     from sacred.observers import FileStorageObserver
 
@@ -90,7 +96,12 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[SacredRecor
         records.observers.append(self)
 
     with mock.patch.object(FileStorageObserver, "initialize", redirected):
-        yield records
+        try:
+            yield records
+        except KeyboardInterrupt:
+            if records.folder is None:
+                raise
+            raise RunInterrupted(records.folder) from None
 
 
 def _moved(path: Path, old: Path, new: Path) -> Path:
@@ -107,6 +118,19 @@ def tensorboard_in(logger: type[Any], results: Path) -> Iterator[None]:
 
     with mock.patch.object(logger, "setup_tb", redirected):
         yield
+
+
+@contextmanager
+def workers_ignore_interrupts() -> Iterator[None]:
+    """The hosts' worker processes each print a trace at Ctrl-C, which reaches the whole group.
+
+    Processes started inside inherit that they ignore it; they end with the one that started them.
+    """
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from epymarl_mast.errors import OptionError
+from epymarl_mast.errors import OptionError, nearest
 from epymarl_mast.hosts import smaclite_maps
 from epymarl_mast.hosts.base import Host
 
@@ -49,6 +49,16 @@ PACKAGES: dict[str, Package] = {
     "sc2": Package("smac.env", f"{_GITHUB}oxwhirl/smac.git", "SMAC (StarCraft II)"),
     "sc2v2": Package("smacv2.env", f"{_GITHUB}oxwhirl/smacv2.git", "SMACv2 (StarCraft II)"),
 }
+
+_EXAMPLE_KEYS = {
+    "gymma": "lbforaging:Foraging-8x8-2p-3f-v3",
+    "pettingzoo": "pistonball_v6",
+    "overcooked": "cramped_room",
+    "pressureplate": "pressureplate-linear-4p-v0",
+    "capturetarget": "CaptureTarget-6x6-1t-2a-v0",
+    "boxpushing": "BoxPushing-6x6-2a-v0",
+}
+_GYMMA_OF_PYMARLZOOPLUS = ("lbforaging", "rware", "mpe")
 
 
 def installed(package: Package) -> bool:
@@ -90,24 +100,35 @@ def check_environment(host: Host, config: Mapping[str, Any]) -> None:
             f"--env-config={name}: StarCraft II is not in {starcraft_folder()}; install it "
             "(EPyMARL has install_sc2.sh) and point SC2PATH at it"
         )
+    if "key" in arguments and not arguments["key"]:
+        example = _EXAMPLE_KEYS.get(str(name))
+        hint = f", for instance env_args.key={example}" if example else ""
+        raise OptionError(f"env_args.key is needed by env={name!r}{hint}")
     if name == "gymma":
-        key = arguments.get("key")
-        if not key:
-            raise OptionError(
-                "env_args.key is needed by env='gymma', for instance "
-                "env_args.key=lbforaging:Foraging-8x8-2p-3f-v3"
-            )
-        module = str(key).partition(":")[0]
-        if ":" in str(key) and module in PACKAGES:
-            _need(PACKAGES[module], f"env_args.key={key}")
-        limit = arguments.get("time_limit")
-        if limit is not None and not (isinstance(limit, int) and limit > 0):
-            raise OptionError(f"env_args.time_limit={limit!r} is not allowed: a number > 0 is")
-        if host.name == "pymarlzooplus" and module == "lbforaging" and limit and limit > 50:
-            raise OptionError(
-                f"env_args.time_limit={limit}: pymarlzooplus allows at most 50 for lbforaging "
-                "(100 is its default): env_args.time_limit=50"
-            )
+        _check_gymma(host, arguments)
+
+
+def _check_gymma(host: Host, arguments: Mapping[str, Any]) -> None:
+    key = str(arguments.get("key"))
+    module = key.partition(":")[0]
+    if ":" in key and module in PACKAGES:
+        _need(PACKAGES[module], f"env_args.key={key}")
+    limit = arguments.get("time_limit")
+    if limit is not None and not (isinstance(limit, int) and limit > 0):
+        raise OptionError(f"env_args.time_limit={limit!r} is not allowed: a number > 0 is")
+    if host.name != "pymarlzooplus":
+        return
+    if module not in _GYMMA_OF_PYMARLZOOPLUS:
+        raise OptionError(
+            f"env_args.key={key}: pymarlzooplus makes under gymma only "
+            f"{', '.join(f'{known}:NAME' for known in _GYMMA_OF_PYMARLZOOPLUS)}, for instance "
+            f"{_EXAMPLE_KEYS['gymma']}{nearest(module, _GYMMA_OF_PYMARLZOOPLUS)}"
+        )
+    if module == "lbforaging" and limit and limit > 50:
+        raise OptionError(
+            f"env_args.time_limit={limit}: pymarlzooplus allows at most 50 for lbforaging "
+            "(100 is its default): env_args.time_limit=50"
+        )
 
 
 def check_gymnasium_knows(host: Host, config: Mapping[str, Any]) -> None:
@@ -119,15 +140,17 @@ def check_gymnasium_knows(host: Host, config: Mapping[str, Any]) -> None:
     key = str((config.get("env_args") or {}).get("key"))
     module, colon, name = key.partition(":")
     renamed = host.name == "pymarlzooplus" and (module == "mpe" or "v1" in name or "v2" in name)
-    if config.get("env") != "gymma" or not colon or renamed:
+    if config.get("env") != "gymma" or renamed:
         return
     import gymnasium
 
     try:
-        importlib.import_module(module)
-        gymnasium.spec(name)
+        if colon:
+            importlib.import_module(module)
+        gymnasium.spec(name if colon else key)
     except (gymnasium.error.Error, ImportError) as error:
-        raise OptionError(f"env_args.key={key}: {str(error).splitlines()[0]}") from None
+        hint = "" if colon else f"; with its package it reads {_EXAMPLE_KEYS['gymma']}"
+        raise OptionError(f"env_args.key={key}: {str(error).splitlines()[0]}{hint}") from None
 
 
 def _need(package: Package, said: str) -> None:

@@ -64,6 +64,8 @@ class EPyMARL(Host):
             learners=learners.REGISTRY,
             runners=importlib.import_module("runners").REGISTRY,
             controllers=importlib.import_module("controllers").REGISTRY,
+            agents=importlib.import_module("modules.agents").REGISTRY,
+            action_selectors=importlib.import_module("components.action_selectors").REGISTRY,
             environments=importlib.import_module("envs").REGISTRY,
             mixers={"qmix": qmix.QMixer, "vdn": lambda args: vdn.VDNMixer()},
             running_mean_std=importlib.import_module("components.standarize_stream").RunningMeanStd,

@@ -42,10 +42,13 @@ class PyMARLzooPlus(Host):
         qmix = importlib.import_module("pymarlzooplus.modules.mixers.qmix")
         vdn = importlib.import_module("pymarlzooplus.modules.mixers.vdn")
         streams = importlib.import_module("pymarlzooplus.components.standarize_stream")
+        selectors = importlib.import_module("pymarlzooplus.components.action_selectors")
         return HostModules(
             learners=importlib.import_module("pymarlzooplus.learners").REGISTRY,
             runners=importlib.import_module("pymarlzooplus.runners").REGISTRY,
             controllers=importlib.import_module("pymarlzooplus.controllers").REGISTRY,
+            agents=importlib.import_module("pymarlzooplus.modules.agents").REGISTRY,
+            action_selectors=selectors.REGISTRY,
             environments=importlib.import_module("pymarlzooplus.envs").REGISTRY,
             mixers={"qmix": qmix.QMixer, "vdn": lambda args: vdn.VDNMixer()},
             running_mean_std=streams.RunningMeanStd,

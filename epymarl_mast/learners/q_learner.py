@@ -242,8 +242,8 @@ class MastQLearner:
         else:
             for name, weight in self.networks.weights.items():
                 target = self.networks.target_weights[name].data
+                # Zero outside the masks, as both are.
                 target.copy_(target * (1.0 - interval_or_tau) + weight.data * interval_or_tau)
-            self.networks.mask_targets_()
 
     def copy_to_targets(self) -> None:
         """Hard update: the target networks become the online ones."""

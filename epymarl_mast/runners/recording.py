@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.hosts.compat import workers_ignore_interrupts
 from epymarl_mast.options import check_host_options, check_run
 from epymarl_mast.tracking.progress import Progress
 
@@ -27,7 +29,9 @@ def recording_runner(base: type[Any], host: HostModules, show_progress: bool) ->
         def __init__(self, args: Any, logger: Any) -> None:
             check_host_options(vars(args))  # before any environment starts
             check_run(vars(args))
-            super().__init__(args, logger)
+            starts_workers = args.runner == "mast_parallel"
+            with workers_ignore_interrupts() if starts_workers else nullcontext():
+                super().__init__(args, logger)
             training = show_progress and not args.evaluate
             self._progress = Progress(args.t_max) if training else None
             self._recent_rewards: deque[float] = deque(maxlen=100)

@@ -3,7 +3,8 @@
 Legend: B episodes, T steps; rewards, terminated, mask (B, T, 1) and next_values (B, T, C), or any
 shapes that broadcast to (B, T, C); ``next_values[:, t]`` is the value of the state after step t.
 ``terminated`` is 1 at a step that ends the task, 0 at one that the time limit cut. ``mask`` is 1
-inside the episode. All returns are (B, T, C), 0 where ``mask`` is 0.
+inside the episode. All returns are (B, T, C), 0 where ``mask`` is 0, of the type to which torch
+promotes that of ``rewards`` and that of ``next_values``, as it is in the hosts.
 
 An episode that ends without ``terminated`` was cut by its time limit: its returns stop there and
 bootstrap from the value of the last state.

@@ -64,11 +64,12 @@ def print_summary(run: Run, seconds: float) -> None:
     if updates is not None:
         table.add_row("topology updates", f"{updates:.0f}")
     table.add_row("wall time", f"{seconds:.0f} s")
-    table.add_row("results", _from_here(run.folder))
+    table.add_row("results", from_here(run.folder))
     Console().print(table)
 
 
-def _from_here(path: Path) -> str:
+def from_here(path: Path) -> str:
+    """A path as seen from the working directory, whole where it is elsewhere."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 

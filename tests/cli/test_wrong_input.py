@@ -7,8 +7,11 @@ import sys
 
 import pytest
 
+from epymarl_mast import plugin
 from epymarl_mast.cli import main
 from epymarl_mast.hosts import PyMARLzooPlus
+from epymarl_mast.hosts.names import check_names
+from epymarl_mast.overrides import read_yaml, shipped_algorithms
 
 KEY = "env_args.key=lbforaging:Foraging-8x8-2p-3f-v3"
 LIMIT = "env_args.time_limit=50"
@@ -159,6 +162,15 @@ def test_mongo_without_its_driver(refuse_options, monkeypatch):
     assert "pip install pymongo" in refuse_options("-m", "localhost:27017:marl")
 
 
+def test_tensorboard_without_its_package(refuse_options, monkeypatch):
+    find = importlib.util.find_spec
+    missing = "tensorboard_logger"
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == missing else find(name)
+    )
+    assert "pip install tensorboard-logger" in refuse_options("use_tensorboard=True")
+
+
 def test_unknown_gymnasium_environment(mast, tmp_path):
     done = mast(
         tmp_path, "train", "--host=pymarlzooplus", "--config=mast_qmix", "--env-config=gymma",
@@ -166,6 +178,50 @@ def test_unknown_gymnasium_environment(mast, tmp_path):
     )  # fmt: skip
     assert done.err.count("\n") == 1
     assert "v9" in done.err
+
+
+@pytest.fixture
+def refuse_on(refuse, host):
+    """The same for ``mast train`` on each host, after it was loaded."""
+    where = host.root if host.name == "epymarl" else host.name
+
+    def run(*options):
+        return refuse("train", "--host", where, "--config=mast_qmix", "--env-config=gymma",
+                      "with", KEY, LIMIT, *options)  # fmt: skip
+
+    return run
+
+
+NAMES = {
+    "agent=rn": ("agent='rn'", "'rnn'"),
+    "mac=basic_mc": ("mac='basic_mc'", "'basic_mac'", "mast_mac"),
+    "action_selector=epsilon": ("action_selector='epsilon'", "'epsilon_greedy'"),
+    "env=gyma": ("env='gyma'", "'gymma'"),
+    "agent=[1]": ("agent=[1]", "rnn_ns"),
+    "env_args.key=Foo": ("env_args.key=Foo", "lbforaging:Foraging-8x8-2p-3f-v3"),
+}
+
+
+@pytest.mark.parametrize("option", NAMES)
+def test_names_the_host_does_not_know(refuse_on, option):
+    said = refuse_on(option)
+    for part in NAMES[option]:
+        assert part in said
+
+
+def test_every_shipped_name_is_known(host):
+    modules = plugin.register(host)
+    files = [*(host.config_dir / "algs").glob("*.yaml"), *shipped_algorithms().values()]
+    for file in files:
+        check_names(host, modules, read_yaml(file, file.name))
+    for file in (host.config_dir / "envs").glob("*.yaml"):
+        check_names(host, modules, read_yaml(file, file.name))
+
+
+@pytest.mark.parametrize("environment", ["gymma", "overcooked", "pettingzoo"])
+def test_environment_without_its_key(refuse, environment):
+    said = refuse("train", "--config=mast_qmix", f"--env-config={environment}")
+    assert f"env_args.key is needed by env='{environment}', for instance" in said
 
 
 def test_missing_package_of_an_environment(refuse, monkeypatch):

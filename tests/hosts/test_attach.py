@@ -59,7 +59,7 @@ def test_attach_run_detach_leaves_nothing_behind(copy, main_py, mast, small_run,
     assert status(copy) == ""
 
 
-def test_attached_checkout_checks_options_first(copy, main_py, mast, tmp_path):
+def test_attached_checkout_checks_options_first(copy, main_py, mast, small_run, tmp_path):
     mast(tmp_path, "attach", copy)
     done = main_py("--config=mast_qmix", "--env-config=gymma", "with", "mast.sparsty=0.5", code=2)
     assert "mast: error: mast.sparsty is not an option" in done.err
@@ -67,6 +67,9 @@ def test_attached_checkout_checks_options_first(copy, main_py, mast, tmp_path):
     done = main_py("--config=mast_qmix", "--env-config=sc2", "with", "env_args.map_name=3m", code=2)
     assert "StarCraft II" in done.err
     assert "Traceback" not in done.err
+    done = main_py("--config=mast_qmix", "--env-config=gymma", "with", *small_run, "agent=rn",
+                   code=2)  # fmt: skip
+    assert "mast: error: agent='rn' is not known to epymarl (did you mean 'rnn'?)" in done.err
     assert not (copy / "results" / "sacred").exists()
 
 
@@ -104,6 +107,32 @@ def test_a_file_of_the_users_is_not_overwritten(copy, mast, tmp_path):
     assert "mast_vdn.yaml" in done.err
     assert theirs.read_text() == "name: mine\n"
     assert status(copy).strip() == "?? src/config/algs/mast_vdn.yaml"
+
+
+@pytest.mark.parametrize("target", ["gone", "there"])
+def test_a_link_to_another_installation_is_renewed(copy, mast, tmp_path, target):
+    mast(tmp_path, "attach", copy)
+    link = copy / "src" / "config" / "algs" / "mast_vdn.yaml"
+    shipped = link.resolve()
+    other = tmp_path / "other" / "config_overrides" / "algs" / "mast_vdn.yaml"
+    if target == "there":
+        other.parent.mkdir(parents=True)
+        other.write_text("name: old\n")
+    link.unlink()
+    link.symlink_to(other)
+    said = mast(tmp_path, "attach", copy).out
+    assert link.resolve() == shipped
+    assert str(other) in said
+    assert str(shipped) in said
+    assert "nothing changed" in mast(tmp_path, "attach", copy).out
+
+
+def test_a_link_of_the_users_is_not_renewed(copy, mast, tmp_path):
+    link = copy / "src" / "config" / "algs" / "mast_vdn.yaml"
+    link.symlink_to(tmp_path / "mine.yaml")
+    done = mast(tmp_path, "attach", copy, code=2)
+    assert "mast_vdn.yaml" in done.err
+    assert link.readlink() == tmp_path / "mine.yaml"
 
 
 def test_detach_keeps_an_edited_copy(copy, mast, tmp_path):

@@ -5,9 +5,12 @@ Talks to the server in $MAST_TEST_MONGO_URL (host:port), else to the test double
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -25,6 +28,27 @@ def mongo():
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
         yield f"127.0.0.1:{server.stdout.readline().strip()}"
         server.kill()
+
+
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_run_without_its_mongo_goes_on_in_files(mast_train, records, tmp_path):
+    address = f"127.0.0.1:{unused_port()}"
+    started = time.monotonic()
+    done = mast_train(tmp_path, "mast_qmix", "-m", f"{address}:marl")
+    assert time.monotonic() - started < 30  # which Sacred alone would wait before it gave up
+    warning = f"mast: warning: MongoDB at {address} does not answer"
+    text = done.out + done.err
+    assert text.count(warning) == 1
+    assert "Traceback" not in text
+    [(folder, _, metrics)] = records(tmp_path)
+    assert json.loads((folder / "run.json").read_text())["status"] == "COMPLETED"
+    assert "loss" in metrics
+    assert warning in (folder / "cout.txt").read_text()
 
 
 def test_a_run_lands_in_mongo_and_in_files(mast_train, records, mongo, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -141,6 +143,35 @@ def test_overrides_do_what_they_say(mast_train, records, tmp_path):
     assert other["mast"]["target"] == "one_step"
     assert (other["mast"]["sparsity"], other["mast"]["topology"], other["seed"]) == (0.9, "rigl", 3)
     assert set(second["mast_target_kind"]) == {0.0}
+
+
+TENSORBOARD_LOGGER = """
+import pathlib
+
+def configure(folder):
+    global file
+    file = pathlib.Path(folder) / "events"
+    file.parent.mkdir(parents=True)
+
+def log_value(name, value, step):
+    with file.open("a") as opened:
+        opened.write(name + "\\n")
+"""
+
+
+def test_everything_lands_in_local_results_path(mast_train, records, monkeypatch, tmp_path):
+    home, here, packages = (tmp_path / name for name in ("home", "here", "packages"))
+    for folder in (home, packages):
+        folder.mkdir()
+    (packages / "tensorboard_logger.py").write_text(TENSORBOARD_LOGGER)  # a stand-in for PyPI's
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(packages), *sys.path]))
+    mast_train(here, *MAST, "local_results_path=~/mine", "use_tensorboard=True")
+    assert list(here.iterdir()) == []
+    assert len(records(home / "mine")) == 1
+    assert checkpoints(home / "mine")
+    [events] = (home / "mine" / "tb_logs").glob("mast_qmix_seed*/events")
+    assert "loss" in events.read_text().splitlines()
 
 
 def test_stock_algorithm_runs_through_the_launcher(mast_train, records, tmp_path):

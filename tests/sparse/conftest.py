@@ -6,16 +6,11 @@ import copy
 
 import pytest
 import torch
-from hypothesis import settings
 from torch import nn
 
 from epymarl_mast.learners.sparse_networks import SparseNetworks
 from epymarl_mast.options import MastOptions
 from epymarl_mast.sparse import TOPOLOGIES, UpdateSchedule, sparse_layers
-
-# Property tests are deterministic and write nothing to disk.
-settings.register_profile("mast", deadline=None, derandomize=True, database=None, max_examples=50)
-settings.load_profile("mast")
 
 
 @pytest.fixture(scope="session")

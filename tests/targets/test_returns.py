@@ -191,6 +191,19 @@ def test_the_value_beyond_a_terminal_step_has_no_influence(returns, garbage):
     assert torch.equal(dirty, returns(*batch))
 
 
+@each_return
+@pytest.mark.parametrize("of_rewards", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("of_values", [torch.float32, torch.float64], ids=str)
+def test_types_are_promoted_as_torch_does(returns, of_rewards, of_values):
+    rewards, terminated, mask, values = make_batch([4, 2], [True, False], steps=5, columns=3)
+
+    mixed = returns(rewards.to(of_rewards), terminated.int(), mask.float(), values.to(of_values))
+
+    assert mixed.dtype == torch.promote_types(of_rewards, of_values)
+    exact = returns(rewards, terminated, mask, values)
+    torch.testing.assert_close(mixed.double(), exact, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("n", [0, -1])
 def test_n_out_of_range(n):
     with pytest.raises(ValueError, match=f"n={n} is out of range: n >= 1"):
