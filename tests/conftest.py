@@ -157,13 +157,17 @@ def mast(run_program):
 
 @pytest.fixture(scope="session")
 def mast_train(mast, host, small_run):
-    """``mast train`` of an algorithm for a few hundred steps on level-based foraging."""
+    """``mast train`` of an algorithm for a few hundred steps on level-based foraging.
+
+    The masked engine unless told otherwise: loading compiled code takes longer than these runs.
+    """
     where = host.root if host.name == "epymarl" else host.name
 
-    def run(folder, algorithm, *options, code=0):
+    def run(folder, algorithm, *options, engine="masked", code=0):
+        engines = [f"mast.engine={engine}"] if algorithm.startswith("mast_") else []
         return mast(
             folder, "train", "--host", where, f"--config={algorithm}", "--env-config=gymma",
-            "with", *small_run, *options, code=code,
+            "with", *small_run, *engines, *options, code=code,
         )  # fmt: skip
 
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from epymarl_mast.hosts import PyMARLzooPlus
 from epymarl_mast.learners.engines import agent_inputs
 from epymarl_mast.sparse import kernels
 
@@ -12,6 +13,7 @@ UPDATES = 500
 DIMS = {"n_agents": 3, "obs": 9, "state": 11, "n_actions": 5}
 
 
+@pytest.mark.parametrize("host", [PyMARLzooPlus.installed()], indirect=True, ids=["pymarlzooplus"])
 @pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
 def test_500_updates_are_the_same_under_both_engines(bench, make_args, mast_options):
     """Losses within tolerance, equal masks, and the same greedy actions at the end."""
