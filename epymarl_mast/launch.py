@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from epymarl_mast.checks import check_host_options, check_run, uses_mast
 from epymarl_mast.command import SacredCommand, merge, override_path
 from epymarl_mast.errors import OptionError, nearest
 from epymarl_mast.hosts.base import Host
 from epymarl_mast.hosts.environments import check_environment
 from epymarl_mast.learners.checkpoint import check_checkpoint
-from epymarl_mast.options import check_host_options, check_run, uses_mast
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 
 

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from epymarl_mast.checks import check_run
 from epymarl_mast.command import merge
 from epymarl_mast.errors import OptionError
-from epymarl_mast.options import MastOptions, check_run
+from epymarl_mast.options import SCHEMAS
 from epymarl_mast.overrides import overrides_dir, read_yaml, shipped_algorithms, shipped_file
 
 ALGORITHMS = shipped_algorithms()
@@ -27,13 +28,20 @@ def leaves(block, above=()):
 
 
 def test_there_are_algorithms_and_ablations():
-    assert {"mast_qmix", "mast_qmix_ns", "mast_vdn"} <= ALGORITHMS.keys()
+    assert ALGORITHMS.keys() == {
+        "mast_qmix", "mast_qmix_ns", "mast_vdn", "mast_iql", "mast_ow_qmix", "mast_cw_qmix",
+        "mast_res",
+    }  # fmt: skip
     assert "all_off" in ABLATIONS
+
+
+def schema_of(file):
+    return SCHEMAS[read_yaml(file, "")["learner"]]
 
 
 @each_algorithm
 def test_an_algorithm_has_exactly_the_options_of_the_schema(file):
-    assert read_yaml(file, "").get("mast", {}).keys() == MastOptions.model_fields.keys()
+    assert read_yaml(file, "").get("mast", {}).keys() == schema_of(file).model_fields.keys()
 
 
 @each_algorithm
@@ -50,7 +58,7 @@ def test_an_algorithm_can_be_run_as_shipped(file):
 def test_every_option_has_a_comment(file):
     lines = file.read_text(encoding="utf-8").splitlines()
 
-    for key in MastOptions.model_fields:
+    for key in schema_of(file).model_fields:
         (line,) = (line for line in lines if line.startswith(f"  {key}:"))
         _, _, comment = line.partition(" # ")
         assert len(comment.split()) >= 3, f"{key} has no comment"
@@ -58,11 +66,11 @@ def test_every_option_has_a_comment(file):
 
 @each_algorithm
 def test_choices_are_named_in_the_comment(file):
-    schema = MastOptions.model_json_schema()["properties"]
+    schema = schema_of(file).model_json_schema()["properties"]
     text = file.read_text(encoding="utf-8")
 
     for key, kind in schema.items():
-        (comment,) = re.findall(rf"^  {key}:.* # (.+)$", text, re.MULTILINE)
+        (comment,) = re.findall(rf"^  {key}:.* # (.+(?:\n +# .+)*)$", text, re.MULTILINE)
         missing = [choice for choice in kind.get("enum", ()) if choice not in comment]
         assert not missing, f"{key} does not name {missing}"
 

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from epymarl_mast.checks import check_run
 from epymarl_mast.command import SacredCommand
 from epymarl_mast.launch import algorithm_path
 from epymarl_mast.networks import Task, training_cost
-from epymarl_mast.options import check_run
 from epymarl_mast.overrides import read_yaml
 from epymarl_mast.sparse.accounting import TrainingCost
 

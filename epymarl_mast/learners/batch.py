@@ -1,16 +1,18 @@
-"""What a learner reads from a host's episode batch.
+"""What a learner reads from a host's episode batch, and what it makes of it in one update.
 
-Legend: B episodes, T transitions (the batch holds T+1 steps), N agents, U actions.
+Legend: B episodes, T transitions (the batch holds T+1 steps), N agents, U actions, I inputs, C
+columns of the value: N without a mixer; with one it is 1, or N copies where the hosts have them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
 
+from epymarl_mast.learners.engines import HostEngine
 from epymarl_mast.replay import OnlineBuffer, drop_padding, join_episodes
 
 
@@ -57,6 +59,31 @@ class Transitions:
             available=batch["avail_actions"],
             state=batch["state"],
         )
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update has read and computed so far.
+
+    Attributes:
+        batch: the host's episode batch, the newest episodes among it.
+        data: its fields.
+        inputs: (B, T+1, N, I) of the agent networks, where the engine needs them.
+        engine: computes the online networks in this update.
+        q_values: (B, T+1, N, U) of the online agent networks.
+        values: (B, T, C) of the actions taken, by the online networks.
+        rewards: (B, T, 1) or (B, T, N), standardised if the run says so.
+        kept: what one hook keeps for a later one.
+    """
+
+    batch: Any
+    data: Transitions
+    inputs: Tensor | None
+    engine: HostEngine
+    q_values: Tensor
+    values: Tensor
+    rewards: Tensor
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 def with_newest_episodes(batch: Any, buffer: OnlineBuffer, size: int) -> Any:

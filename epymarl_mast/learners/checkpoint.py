@@ -52,8 +52,8 @@ def save_atomically(value: Any, path: Path) -> None:
 def save_learner(learner: Any, folder: Path) -> None:
     """Write a learner's host files and ``mast.pt`` into ``folder``."""
     learner.mac.save_models(str(folder))
-    if learner.mixer is not None:
-        save_atomically(learner.mixer.state_dict(), folder / "mixer.th")
+    for name, network in _beside_the_agents(learner).items():
+        save_atomically(network.state_dict(), folder / f"{name}.th")
     save_atomically(learner.optimiser.state_dict(), folder / "opt.th")
     state = {
         "format": FORMAT,
@@ -62,8 +62,8 @@ def save_learner(learner: Any, folder: Path) -> None:
         "online_buffer_generator": learner.online_buffer.generator.get_state(),
         "training_steps": learner.training_steps,
         "last_target_update_step": learner.last_target_update_step,
-        "rew_ms": _moments(learner.rew_ms),
-        "ret_ms": _moments(learner.ret_ms),
+        "rew_ms": _moments(learner.regression.rew_ms),
+        "ret_ms": _moments(learner.regression.ret_ms),
     }
     save_atomically(state, folder / FILE_NAME)
 
@@ -77,20 +77,20 @@ def load_learner(learner: Any, folder: Path) -> None:
     state = load_state(folder)
     try:
         learner.mac.load_models(str(folder))
-        if learner.mixer is not None:
-            learner.mixer.load_state_dict(_load(folder / "mixer.th"))
+        for name, network in _beside_the_agents(learner).items():
+            network.load_state_dict(_load(folder / f"{name}.th"))
         learner.optimiser.load_state_dict(_load(folder / "opt.th"))
         learner.copy_to_targets()
         learner.networks.load_state_dict(state["topology"])
-        learner.engine.follow(learner.networks.topology.masks)
+        learner.follow_masks()
     except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
     learner.online_buffer.generator.set_state(state["online_buffer_generator"])
     learner.training_steps = state["training_steps"]
     learner.last_target_update_step = state["last_target_update_step"]
-    _restore_moments(learner.rew_ms, state["rew_ms"])
-    _restore_moments(learner.ret_ms, state["ret_ms"])
+    _restore_moments(learner.regression.rew_ms, state["rew_ms"])
+    _restore_moments(learner.regression.ret_ms, state["ret_ms"])
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing: this is not a checkpoint of mast_q_learner")
+        raise CheckpointError(f"{path} is missing: this is not a checkpoint of a mast learner")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
@@ -109,6 +109,11 @@ def load_state(folder: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of format {FORMAT}, the one this version reads")
     return state
+
+
+def _beside_the_agents(learner: Any) -> dict[str, Any]:
+    """The networks that the host's controller does not save itself."""
+    return {name: network for name, network in learner.online().items() if name != "agent"}
 
 
 def _load(path: Path) -> Any:

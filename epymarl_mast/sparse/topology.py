@@ -183,8 +183,8 @@ class RigL(Topology):
 
 
 TOPOLOGIES: dict[str, type[Topology]] = {
-    "dense": Dense,
-    "static": Static,
-    "set": SET,
     "rigl": RigL,
+    "set": SET,
+    "static": Static,
+    "dense": Dense,
 }

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
 from epymarl_mast.sparse import Topology, health
 from epymarl_mast.sparse.accounting import TrainingCost
 
@@ -39,3 +45,38 @@ def cost_metrics(cost: TrainingCost) -> dict[str, float]:
         metrics[f"mast_size_{network}"] = float(own.size)
         metrics[f"mast_flops_{network}"] = own.flops
     return metrics
+
+
+def update_metrics(
+    loss: Tensor,
+    grad_norm: Tensor,
+    td_error: Tensor,
+    values: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    n_agents: int,
+) -> dict[str, float]:
+    """What the hosts' own learners log of an update; all but the first two are (B, T, C).
+
+    The two means are divided by N as the hosts do, for a joint value too.
+    """
+    steps = mask.sum().item()
+    return {
+        "loss": loss.item(),
+        "grad_norm": float(grad_norm),
+        "td_error_abs": td_error.abs().sum().item() / steps,
+        "q_taken_mean": (values.detach() * mask).sum().item() / (steps * n_agents),
+        "target_mean": (target * mask).sum().item() / (steps * n_agents),
+    }
+
+
+def log_all(logger: Any, scalars: Mapping[str, float], t_env: int) -> None:
+    """Log ``{metric: number}`` at ``t_env`` through the host's logger."""
+    for key, value in scalars.items():
+        logger.log_stat(key, value, t_env)
+
+
+def say(logger: Any, text: str) -> None:
+    """One line on the host's console."""
+    console = getattr(logger, "console_logger", None) or logging.getLogger(__name__)
+    console.info(text)

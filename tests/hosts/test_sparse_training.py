@@ -10,7 +10,8 @@ import torch
 from epymarl_mast import targets
 from epymarl_mast.errors import CheckpointError, OptionError
 from epymarl_mast.learners import engines
-from epymarl_mast.networks import Task, agent_shapes, mixer_shapes, training_cost
+from epymarl_mast.networks import Task, network_shapes, training_cost
+from epymarl_mast.overrides import read_yaml, shipped_algorithms
 from epymarl_mast.sparse.optimizer_state import per_weight_state
 
 DIMS = {"n_agents": 3, "obs": 9, "state": 11, "n_actions": 5}
@@ -19,11 +20,12 @@ PER_AGENT = {"mac": "non_shared_mac", "agent": "rnn_ns"}
 
 @pytest.fixture
 def sparse_learner(bench, make_args, mast_options):
-    def make(mast=(), **changes):
+    def make(mast=(), algorithm="mast_qmix", **changes):
+        learner = read_yaml(shipped_algorithms()[algorithm], algorithm)["learner"]
         values = {"n_agents": 3, "n_actions": 5, "state_shape": 11, "hidden_dim": 12, **changes}
+        options = {"topology_interval": 2, "online_batch_size": 2, **dict(mast)}
         args = make_args(
-            mast=mast_options(**{"topology_interval": 2, "online_batch_size": 2, **dict(mast)}),
-            **values,
+            learner=learner, mast=mast_options(algorithm=algorithm, **options), **values
         )
         torch.manual_seed(args.seed)
         return bench.ours(bench.scheme(**DIMS), args)
@@ -55,7 +57,8 @@ def assert_nothing_outside_the_masks(learner):
     for name, mask in masks.items():
         weight = learner.networks.weights[name]
         assert not weight[~mask].any(), f"weight {name}"
-        assert not learner.networks.target_weights[name][~mask].any(), f"target {name}"
+        if name in learner.networks.target_weights:
+            assert not learner.networks.target_weights[name][~mask].any(), f"target {name}"
         for key in per_weight_state(learner.optimiser):
             state = learner.optimiser.state[weight].get(key)
             assert state is None or not state[~mask].any(), f"{key} of {name}"
@@ -73,8 +76,21 @@ CASES = {
     "per-agent-gru": ({"sparsity": 0.8}, PER_AGENT),
     "per-agent-ff-vdn": ({"topology": "set"}, {**PER_AGENT, "use_rnn": False, "mixer": "vdn"}),
     "iql-ff": ({"sparsity": 0.95}, {"mixer": None, "use_rnn": False}),
+    "ow": ({}, {"algorithm": "mast_ow_qmix", "target_update_interval_or_tau": 0.1}),
+    "ow-per-agent": ({}, {"algorithm": "mast_ow_qmix", **PER_AGENT}),
+    "cw": ({}, {"algorithm": "mast_cw_qmix", "target_update_interval_or_tau": 3}),
+    "cw-atten-vdn-ff": (
+        {"topology": "set"},
+        {"algorithm": "mast_cw_qmix", "central_mixer": "atten", "mixer": "vdn", "use_rnn": False},
+    ),
+    "cw-two-utilities": (
+        {"operator": "max"}, {"algorithm": "mast_cw_qmix", "central_action_embed": 2},
+    ),
+    "res": ({}, {"algorithm": "mast_res"}),
+    "res-vdn-per-agent": ({}, {"algorithm": "mast_res", "mixer": "vdn", **PER_AGENT}),
+    "res-without-its-operator": ({"res_operator": "none"}, {"algorithm": "mast_res"}),
     "unlike-sparsities": ({"agent_sparsity": 0.5, "mixer_sparsity": 0.97}, {}),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -132,8 +148,12 @@ def test_joining_two_batches_changes_no_loss_term(bench, sparse_learner):
         assert joined == pytest.approx(expected, rel=1e-5)
 
 
-def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episodes):
-    for changes in ({}, PER_AGENT, {"use_rnn": False}, {"mixer": "vdn"}, {"hypernet_layers": 1}):
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episodes, algorithm):
+    variants = [{}, PER_AGENT, {"use_rnn": False}, {"mixer": "vdn"}, {"hypernet_layers": 1}]
+    variants += [{"central_mixer": "atten"}] if algorithm == "mast_ow_qmix" else []
+    for variant in variants:
+        changes = {"algorithm": algorithm, **variant}
         learner, log = sparse_learner(**changes)
         train_on_random_episodes(learner, 1)
         task = Task(n_agents=3, obs=9, state=11, n_actions=5)
@@ -142,8 +162,9 @@ def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episo
         assert log.stats["mast_flops_train"] == [pytest.approx(cost.train_flops)]
         assert log.stats["mast_size"] == [cost.size]
         shapes = {
-            **{f"agent.{n}": s for n, s in agent_shapes(config, task).items()},
-            **{f"mixer.{n}": s for n, s in mixer_shapes(config, task).items()},
+            f"{network}.{name}": shape
+            for network, own in network_shapes(config, learner.options, task).items()
+            for name, shape in own.items()
         }
         assert shapes == {
             name: tuple(learner.networks.weights[name].shape)
@@ -151,20 +172,27 @@ def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episo
         }
 
 
-def test_checkpoint_restores_everything(sparse_learner, train_on_random_episodes, tmp_path):
-    learner, _ = sparse_learner(standardise_rewards=True, standardise_returns=True)
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+def test_checkpoint_restores_everything(
+    sparse_learner, train_on_random_episodes, tmp_path, algorithm
+):
+    settings = {
+        "algorithm": algorithm, "standardise_rewards": True, "standardise_returns": True,
+    }  # fmt: skip
+    learner, _ = sparse_learner(**settings)
     train_on_random_episodes(learner, 5)
     learner.save_models(str(tmp_path))
-    other, _ = sparse_learner(seed=99, standardise_rewards=True, standardise_returns=True)
+    other, _ = sparse_learner(seed=99, **settings)
     other.load_models(str(tmp_path))
     for name, weight in learner.networks.weights.items():
         assert torch.equal(weight, other.networks.weights[name])
-        assert torch.equal(weight, other.networks.target_weights[name])
+    for name, target in other.networks.target_weights.items():
+        assert torch.equal(target, learner.networks.weights[name])
     assert_nothing_outside_the_masks(other)
     for name, mask in learner.networks.topology.masks.items():
         assert torch.equal(mask, other.networks.topology.masks[name])
     assert other.training_steps == 5
-    assert torch.equal(other.rew_ms.mean, learner.rew_ms.mean)
+    assert torch.equal(other.regression.rew_ms.mean, learner.regression.rew_ms.mean)
     assert not list(tmp_path.glob("*.tmp"))
     learner.copy_to_targets()  # the one thing a load does beyond restoring
     other.online_buffer = learner.online_buffer
@@ -254,6 +282,19 @@ def test_a_controller_with_inputs_of_its_own_is_stepped(bench, make_args, mast_o
     assert not engines.knows(Own(scheme, {"agents": 3}, args), bench.modules)
 
 
+@pytest.mark.parametrize("engine", ["masked", "sparse"])
+@pytest.mark.parametrize(
+    ("algorithm", "torch_computes"),
+    [("mast_qmix", None), ("mast_cw_qmix", "central_mixer"), ("mast_res", "mixer over joint")],
+)
+def test_what_no_kernel_knows_is_said(sparse_learner, caplog, algorithm, torch_computes, engine):
+    caplog.set_level("INFO")
+    sparse_learner({"engine": engine}, algorithm=algorithm)
+    said = [text for text in caplog.messages if "masked torch for" in text]
+    assert bool(said) == (engine == "sparse" and torch_computes is not None)
+    assert all(torch_computes in text for text in said)
+
+
 def test_which_engine_is_chosen(monkeypatch):
     def choose(wanted="auto", known=True, dense=False, device="cpu"):
         return engines.choose_engine(wanted, known=known, dense=dense, device=device)[0].name
@@ -277,7 +318,7 @@ def test_target_options_reach_the_target(sparse_learner):
     q = torch.randn(2, 6, 3, 5, generator=generator)
     available = torch.ones(2, 6, 3, 5)
     expected = targets.soft_mellowmax(q, available, 0.5, 4.0)
-    assert torch.equal(learner._operate(q, available, q), expected)
+    assert torch.equal(learner.regression.operate(q, available, q), expected)
     fields = {
         "rewards": torch.randn(2, 6, 1, generator=generator),
         "terminated": torch.zeros(2, 6, 1),
@@ -286,15 +327,15 @@ def test_target_options_reach_the_target(sparse_learner):
     data = SimpleNamespace(**fields)
     values = torch.randn(2, 6, 1, generator=generator)
     step = (*fields.values(), values, learner.args.gamma)
-    assert torch.equal(
-        learner._targets_of("td_lambda", data, values), targets.td_lambda(*step, 0.3)
-    )
-    assert torch.equal(learner._targets_of("n_step", data, values), targets.n_step(*step, 2))
+    target = learner.regression.target
+    rewards = fields["rewards"]
+    assert torch.equal(target("td_lambda", data, rewards, values), targets.td_lambda(*step, 0.3))
+    assert torch.equal(target("n_step", data, rewards, values), targets.n_step(*step, 2))
 
 
 def test_hybrid_switches_at_t_0(sparse_learner):
     learner, _ = sparse_learner({"td_lambda_start": 0.5}, t_max=1000)
-    assert [learner.target_kind(t) for t in (0, 499, 500, 999)] == [
+    assert [learner.regression.kind(t) for t in (0, 499, 500, 999)] == [
         "one_step", "one_step", "td_lambda", "td_lambda",
     ]  # fmt: skip
 
