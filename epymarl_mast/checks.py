@@ -77,6 +77,11 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
             f"agent_output_type={config['agent_output_type']!r} is not supported by "
             f"{learner}: allowed is 'q'"
         )
+    if options.tiny and config.get("mac") != "mast_mac":
+        raise OptionError(
+            f"mast.tiny=True is set up by the controller: mac={config.get('mac')!r} is not "
+            "allowed with it, 'mast_mac' is"
+        )
     options.check_with(config)
     return options
 
@@ -101,11 +106,19 @@ def _check_mixer(config: Mapping[str, Any], options: MastOptions, learner: str) 
 
 def _check_replay(config: Mapping[str, Any], options: MastOptions) -> None:
     runner = config.get("runner")
-    if options.online_buffer_size > 0 and runner not in ("mast_episode", "mast_parallel"):
+    if options.own_buffer_size > 0 and runner not in ("mast_episode", "mast_parallel"):
+        buffer = "online" if options.online_buffer_size > 0 else "dynamic"
         raise OptionError(
             f"runner={runner!r} does not fill the second buffer "
-            f"(mast.online_buffer_size={options.online_buffer_size}): "
+            f"(mast.{buffer}_buffer_size={options.own_buffer_size}): "
             "allowed are 'mast_episode' and 'mast_parallel'"
+        )
+    if options.dynamic_buffer_size > 0 and (
+        config.get("batch_size", 1) > options.dynamic_buffer_minimum
+    ):
+        raise OptionError(
+            f"mast.dynamic_buffer_minimum={options.dynamic_buffer_minimum} is less than a batch: "
+            f"at least batch_size={config['batch_size']} is allowed"
         )
     if runner == "mast_episode" and config.get("batch_size_run", 1) != 1:
         raise OptionError(

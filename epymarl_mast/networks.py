@@ -13,7 +13,6 @@ from typing import Any
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions, WqmixOptions
 from epymarl_mast.sparse import Layer, sparse_layers
-from epymarl_mast.sparse.accounting import NetworkCost, TrainingCost, network_cost, q_learning_cost
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -125,28 +124,3 @@ def layers_of(
     if options.topology == "dense":
         return []
     return sparse_layers(shapes, options.network_sparsity(network), options.allocation)
-
-
-def training_cost(config: Mapping[str, Any], options: MastOptions, task: Task) -> TrainingCost:
-    """Cost of a learner from its configuration, the figures that a run logs."""
-    costs = {
-        network: network_cost(shapes, layers_of(network, shapes, options))
-        for network, shapes in network_shapes(config, options, task).items()
-    }
-    return learner_cost(costs, config, options, task.n_agents, task.n_actions)
-
-
-def learner_cost(
-    networks: Mapping[str, NetworkCost],
-    config: Mapping[str, Any],
-    options: MastOptions,
-    n_agents: int,
-    n_actions: int,
-) -> TrainingCost:
-    """Cost of a learner from that of its networks."""
-    return q_learning_cost(
-        networks,
-        config["batch_size"] + options.online_batch_size,
-        options.passes(n_agents, n_actions),
-        options.without_target,
-    )

@@ -53,6 +53,7 @@ class MastOptions(BaseModel):
     agent_sparsity: Sparsity | None
     mixer_sparsity: Sparsity | None
     allocation: Literal["erdos_renyi", "uniform"]
+    tiny: bool
     topology: Topology
     topology_interval: PositiveInt
     topology_end: Annotated[float, Field(gt=0.0, le=1.0)]
@@ -60,12 +61,16 @@ class MastOptions(BaseModel):
     operator: Literal["soft_mellowmax", "mellowmax", "softmax", "max"]
     alpha: NotNegative
     omega: Annotated[float, Field(gt=0.0)]
-    target: Literal["hybrid", "td_lambda", "n_step", "one_step"]
+    target: Literal["hybrid", "td_lambda", "n_step", "one_step", "delayed_n_step"]
     td_lambda: Fraction
     td_lambda_start: Fraction
     n_step: PositiveInt
     online_buffer_size: Count
     online_batch_size: Count
+    dynamic_buffer_size: Count
+    dynamic_buffer_minimum: PositiveInt
+    dynamic_buffer_bound: Fraction
+    dynamic_buffer_interval: PositiveInt
     engine: Literal["auto", "host", "masked", "sparse"]
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
 
@@ -73,6 +78,11 @@ class MastOptions(BaseModel):
         """Total sparsity of a network: its own option ``<network>_sparsity``, else ``sparsity``."""
         own: float | None = getattr(self, f"{network}_sparsity", None)
         return self.sparsity if own is None else own
+
+    @property
+    def own_buffer_size(self) -> int:
+        """Episodes that the buffer filled by our runners holds: the second one, or the dynamic."""
+        return max(self.online_buffer_size, self.dynamic_buffer_size)
 
     def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
         """Forward passes of each network in one update; a backward pass counts as two.
@@ -109,10 +119,15 @@ class MastOptions(BaseModel):
             options = cls.model_validate(dict(block))
         except ValidationError as error:
             raise OptionError(cls._first_problem(error)) from None
-        options._check_online_buffer()
+        options._check_buffers()
+        if options.tiny and options.topology != "dense":
+            raise OptionError(
+                f"mast.tiny=True is a dense network: mast.topology={options.topology!r} is not "
+                "allowed with it, 'dense' is"
+            )
         return options
 
-    def _check_online_buffer(self) -> None:
+    def _check_buffers(self) -> None:
         if self.online_batch_size > self.online_buffer_size:
             raise OptionError(
                 f"mast.online_batch_size={self.online_batch_size} is larger than its buffer, "
@@ -123,6 +138,18 @@ class MastOptions(BaseModel):
             raise OptionError(
                 f"mast.online_batch_size=0 never reads mast.online_buffer_size="
                 f"{self.online_buffer_size}: draw at least 1, or set both to 0"
+            )
+        if self.dynamic_buffer_size == 0:
+            return
+        if self.online_buffer_size > 0:
+            raise OptionError(
+                f"mast.dynamic_buffer_size={self.dynamic_buffer_size} does not go with a second "
+                f"buffer (mast.online_buffer_size={self.online_buffer_size}): one of them is 0"
+            )
+        if self.dynamic_buffer_minimum > self.dynamic_buffer_size:
+            raise OptionError(
+                f"mast.dynamic_buffer_minimum={self.dynamic_buffer_minimum} is not allowed: at "
+                f"most mast.dynamic_buffer_size={self.dynamic_buffer_size} is"
             )
 
     @classmethod
@@ -202,7 +229,12 @@ SCHEMAS: dict[str, type[MastOptions]] = {
 def _allowed_kind(kind: Mapping[str, Any]) -> str:
     if "enum" in kind:
         return "one of " + ", ".join(map(repr, kind["enum"]))
-    kinds = {"number": "a number", "integer": "a whole number", "null": "None"}
+    kinds = {
+        "number": "a number",
+        "integer": "a whole number",
+        "boolean": "True or False",
+        "null": "None",
+    }
     words = kinds.get(kind["type"], kind["type"])
     limits = (
         ("minimum", ">="),

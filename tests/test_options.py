@@ -138,6 +138,33 @@ def run_of(algorithm, *, mast=(), **changes):
             "mast_cw_qmix", {}, {"mixer": None},
             "mixer=None is not known to mast_wqmix_learner: allowed are 'qmix' and 'vdn'",
         ),
+        ("mast_qmix", {"tiny": "yes"}, {}, "mast.tiny='yes' is not allowed: True or False is"),
+        ("mast_qmix", {"tiny": True}, {}, "mast.tiny=True is a dense network: mast.topology="),
+        (
+            "mast_qmix", {"tiny": True, "topology": "dense"}, {"mac": "basic_mac"},
+            "mast.tiny=True is set up by the controller: mac='basic_mac' is not allowed",
+        ),
+        (
+            "mast_iql", {"dynamic_buffer_size": 900}, {},
+            "mast.dynamic_buffer_size=900 does not go with a second buffer",
+        ),
+        (
+            "mast_iql",
+            {"dynamic_buffer_size": 100, "online_buffer_size": 0, "online_batch_size": 0}, {},
+            "mast.dynamic_buffer_minimum=500 is not allowed: at most mast.dynamic_buffer_size=100",
+        ),
+        (
+            "mast_iql",
+            {"dynamic_buffer_size": 900, "online_buffer_size": 0, "online_batch_size": 0},
+            {"batch_size": 600},
+            "mast.dynamic_buffer_minimum=500 is less than a batch: at least batch_size=600",
+        ),
+        (
+            "mast_iql",
+            {"dynamic_buffer_size": 900, "online_buffer_size": 0, "online_batch_size": 0},
+            {"runner": "episode"},
+            "runner='episode' does not fill the second buffer (mast.dynamic_buffer_size=900)",
+        ),
         ("mast_res", {"res_operator": "most"}, {}, "mast.res_operator='most' is not allowed"),
         ("mast_res", {"res_beta": -1.0}, {}, "mast.res_beta=-1.0 is not allowed: a number >= 0"),
         ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),

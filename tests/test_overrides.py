@@ -10,7 +10,13 @@ from epymarl_mast.checks import check_run
 from epymarl_mast.command import merge
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import SCHEMAS
-from epymarl_mast.overrides import overrides_dir, read_yaml, shipped_algorithms, shipped_file
+from epymarl_mast.overrides import (
+    overrides_dir,
+    read_yaml,
+    shipped_algorithms,
+    shipped_file,
+    shipped_overrides,
+)
 
 ALGORITHMS = shipped_algorithms()
 ABLATIONS = {path.stem: path for path in sorted((overrides_dir() / "ablations").glob("*.yaml"))}
@@ -95,6 +101,49 @@ def test_an_ablation_changes_existing_keys_to_other_valid_values(file):
     merge(before, changes)
     options = check_run(before)
     assert before["batch_size"] + options.online_batch_size == 32
+
+
+BASELINES = {path.stem: path for path in sorted((overrides_dir() / "baselines").glob("*.yaml"))}
+
+
+def test_every_baseline_of_the_paper_is_there():
+    assert BASELINES.keys() == {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
+
+
+@each_algorithm
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_a_baseline_goes_with_every_algorithm(file, baseline):
+    config = read_yaml(file, "")
+    known = leaves(config)
+    changes = read_yaml(BASELINES[baseline], "")
+    assert leaves(changes).keys() <= known.keys()
+    merge(config, changes)
+
+    options = check_run(config)
+
+    topology = {"dense": "dense", "tiny": "dense", "ss": "static", "set": "set"}
+    assert options.topology == topology.get(baseline, "rigl")
+    assert options.tiny == (baseline == "tiny")
+    assert (options.operator, options.online_buffer_size) == ("max", 0)
+    assert options.target == ("delayed_n_step" if baseline == "rlx2" else "one_step")
+    assert (options.dynamic_buffer_size > 0) == (baseline == "rlx2")
+    assert config["batch_size"] == 32
+
+
+def test_dense_is_all_off():
+    dense, all_off = (read_yaml(ALGORITHMS["mast_qmix"], "") for _ in range(2))
+    merge(dense, read_yaml(BASELINES["dense"], ""))
+    merge(all_off, read_yaml(ABLATIONS["all_off"], ""))
+
+    assert dense == all_off
+
+
+def test_overrides_have_short_names_of_their_own():
+    found = [path.stem for path in overrides_dir().glob("*/*.yaml")]
+    assert len(found) == len(set(found)), "two shipped files have the same name"
+    assert shipped_overrides().keys() == set(found) - ALGORITHMS.keys()
+    assert shipped_file("rigl") == BASELINES["rigl"]
+    assert shipped_file("mast_qmix") is None
 
 
 def test_all_off_is_every_ablation_of_a_target_or_buffer_on_a_dense_network():

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from epymarl_mast.checks import check_run
 from epymarl_mast.command import SacredCommand
+from epymarl_mast.costs import training_cost
 from epymarl_mast.launch import algorithm_path
-from epymarl_mast.networks import Task, training_cost
+from epymarl_mast.networks import Task
 from epymarl_mast.overrides import read_yaml
 from epymarl_mast.sparse.accounting import TrainingCost
 

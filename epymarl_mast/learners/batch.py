@@ -6,6 +6,7 @@ columns of the value: N without a mixer; with one it is 1, or N copies where the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 from torch import Tensor
 
 from epymarl_mast.learners.engines import HostEngine
-from epymarl_mast.replay import OnlineBuffer, drop_padding, join_episodes
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,9 @@ class Update:
     kept: dict[str, Tensor] = field(default_factory=dict)
 
 
-def with_newest_episodes(batch: Any, buffer: OnlineBuffer, size: int) -> Any:
-    """The host's sample with up to ``size`` of the newest episodes joined to it.
-
-    Early in a run the second buffer may hold fewer than ``size``; then all it has are drawn.
-    """
-    size = min(size, len(buffer))
-    if size == 0:
-        return batch
-    newest = {k: v.to(batch.device) for k, v in drop_padding(buffer.sample(size)).items()}
-    fields = join_episodes(batch.data.transition_data, newest)
-    episodes, steps = fields["filled"].shape[:2]
-    data = SimpleNamespace(transition_data=fields, episode_data=batch.data.episode_data)
-    return type(batch)(batch.scheme, batch.groups, episodes, steps, data=data, device=batch.device)
+def episode_batch(fields: Mapping[str, Tensor], like: Any) -> Any:
+    """``{field: (B, T, ...)}`` as a host's ``EpisodeBatch``, on the device of another one."""
+    on_device = {key: field.to(like.device) for key, field in fields.items()}
+    episodes, steps = on_device["filled"].shape[:2]
+    data = SimpleNamespace(transition_data=on_device, episode_data=like.data.episode_data)
+    return type(like)(like.scheme, like.groups, episodes, steps, data=data, device=like.device)

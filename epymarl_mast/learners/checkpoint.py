@@ -59,7 +59,7 @@ def save_learner(learner: Any, folder: Path) -> None:
         "format": FORMAT,
         "options": learner.options.model_dump(),
         "topology": learner.networks.topology.state_dict(),
-        "online_buffer_generator": learner.online_buffer.generator.get_state(),
+        "online_buffer_generator": learner.replay.buffer.generator.get_state(),
         "training_steps": learner.training_steps,
         "last_target_update_step": learner.last_target_update_step,
         "rew_ms": _moments(learner.regression.rew_ms),
@@ -86,7 +86,7 @@ def load_learner(learner: Any, folder: Path) -> None:
     except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
-    learner.online_buffer.generator.set_state(state["online_buffer_generator"])
+    learner.replay.buffer.generator.set_state(state["online_buffer_generator"])
     learner.training_steps = state["training_steps"]
     learner.last_target_update_step = state["last_target_update_step"]
     _restore_moments(learner.regression.rew_ms, state["rew_ms"])

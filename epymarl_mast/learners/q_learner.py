@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from epymarl_mast.checks import check_run
+from epymarl_mast.costs import run_cost
 from epymarl_mast.hosts.base import HostModules
-from epymarl_mast.learners.batch import Transitions, Update, with_newest_episodes
+from epymarl_mast.learners.batch import Transitions, Update
 from epymarl_mast.learners.checkpoint import load_learner, save_learner
 from epymarl_mast.learners.engines import (
     HostEngine,
@@ -25,11 +26,10 @@ from epymarl_mast.learners.engines import (
     choose_engine,
     knows,
 )
+from epymarl_mast.learners.own_replay import OwnReplay
 from epymarl_mast.learners.regression import TARGET_KINDS, Regression
 from epymarl_mast.learners.sparse_networks import SparseNetworks, make_optimiser
-from epymarl_mast.networks import learner_cost
 from epymarl_mast.options import MastOptions
-from epymarl_mast.replay import OnlineBuffer
 from epymarl_mast.tracking.metrics import log_all, say, sparse_metrics, update_metrics
 
 
@@ -37,11 +37,9 @@ class MastQLearner:
     """Value-decomposition learner whose networks are sparse throughout: QMIX, VDN, IQL.
 
     Registered as ``mast_q_learner``; it has the interface of the hosts' own learners. With every
-    part switched off its updates equal those of the host's ``QLearner`` (docs/method.md names the
-    one kind of batch, which the hosts' runners never make, where they do not).
-
-    Other algorithms override :meth:`build`, :meth:`online`, :meth:`targets`, :meth:`next_values`
-    and :meth:`loss` (docs/extending.md).
+    part switched off its updates equal those of the host's ``QLearner`` (docs/method.md, 19, names
+    the exception). Other algorithms override :meth:`build`, :meth:`online`, :meth:`targets`,
+    :meth:`next_values` and :meth:`loss` (docs/extending.md).
 
     Args:
         mac: the host's multi-agent controller.
@@ -65,19 +63,13 @@ class MastQLearner:
         self.optimiser = make_optimiser(self.params, self.options, args)
 
         topology_seed, replay_seed = np.random.SeedSequence(args.seed).generate_state(2).tolist()
-        generator = torch.Generator().manual_seed(topology_seed)
+        draws = torch.Generator().manual_seed(topology_seed)
         self.networks = SparseNetworks(
-            self.online(), self.targets(), self.options, args.t_max, generator
+            self.online(), self.targets(), self.options, args.t_max, draws
         )
-        self.online_buffer = OnlineBuffer(
-            self.options.online_buffer_size,
-            torch.Generator().manual_seed(replay_seed),
-            device="cpu" if args.buffer_cpu_only else args.device,
-        )
-        mac.online_buffer = self.online_buffer  # filled by the mast_* runners
-        self.cost = learner_cost(
-            self.networks.costs, vars(args), self.options, args.n_agents, args.n_actions
-        )
+        self.replay = OwnReplay(self.options, args, replay_seed)
+        mac.online_buffer = self.replay.buffer  # filled by the mast_* runners
+        self.cost = run_cost(self.networks.costs, vars(args), self.options, scheme)
 
         device = "cuda" if args.use_cuda else "cpu"
         self.regression = Regression(self.options, args, host, scheme["reward"]["vshape"], device)
@@ -90,6 +82,8 @@ class MastQLearner:
         )
         self.follow_masks()
         say(logger, f"mast.engine: {self.engine.name} ({why})")
+        if self.options.tiny:
+            say(logger, f"mast.tiny: {args.mast_tiny.said}")
         if self.engine.gradient_is_masked:
             for what in self.computed_by_torch:
                 say(logger, f"mast.engine: masked torch for {what}, which has no kernel")
@@ -124,7 +118,7 @@ class MastQLearner:
             t_env: environment steps so far.
             episode_num: training episodes so far; unused, part of the hosts' interface.
         """
-        batch = with_newest_episodes(batch, self.online_buffer, self.options.online_batch_size)
+        batch = self.replay.batch(batch)
         data = Transitions.from_batch(batch, as_host=self.regression.as_host)
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
@@ -144,22 +138,19 @@ class MastQLearner:
         evolutions = self.networks.topology.updates
         grad_norm = self._optimise(loss, t_env)
         self._refresh_targets()
+        self.replay.adapt(self.training_steps, self.mac, self.engine, batch)
         evolved = self.networks.topology.updates > evolutions
-        if evolved:
-            log_all(self.logger, sparse_metrics(self.networks.topology, self.cost), t_env)
-        if t_env - self.log_stats_t >= self.args.learner_log_interval:
+        if due := t_env - self.log_stats_t >= self.args.learner_log_interval:
             scalars = {
-                **update_metrics(
-                    loss, grad_norm, td_error, values, target, mask, self.args.n_agents
-                ),
+                **update_metrics(self.args, loss, grad_norm, td_error, values, target, mask),
                 "mast_target_kind": TARGET_KINDS[kind],
-                "mast_online_episodes": float(len(self.online_buffer)),
+                **self.replay.metrics(),
                 **{name: float(part) for name, part in parts.items()},
             }
             log_all(self.logger, scalars, t_env)
-            if not evolved:
-                log_all(self.logger, sparse_metrics(self.networks.topology, self.cost), t_env)
             self.log_stats_t = t_env
+        if due or evolved:
+            log_all(self.logger, sparse_metrics(self.networks.topology, self.cost), t_env)
 
     def next_values(self, update: Update) -> Tensor:
         """Target value of the state after each step, (B, T, C); called without gradient."""

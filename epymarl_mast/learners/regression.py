@@ -20,6 +20,8 @@ from epymarl_mast.options import MastOptions
 UNAVAILABLE = -9999999
 # As logged.
 TARGET_KINDS = {"one_step": 0.0, "n_step": 1.0, "td_lambda": 2.0}
+# What these become at T_0; one-step before.
+_LATER = {"hybrid": "td_lambda", "delayed_n_step": "n_step"}
 
 
 class Regression:
@@ -51,18 +53,19 @@ class Regression:
         self.as_host = (
             options.operator == "max"
             and options.target == "one_step"
-            and options.online_buffer_size == 0
+            and options.own_buffer_size == 0
         )
         self._copies_reward = host.copies_common_reward and reward_columns == 1
         self.ret_ms = host.running_mean_std(shape=(args.n_agents,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
 
     def kind(self, t_env: int) -> str:
-        """Which return is the target at ``t_env``: hybrid switches at T_0."""
-        if self.options.target != "hybrid":
-            return self.options.target
+        """Which return is the target at ``t_env``: hybrid and delayed_n_step switch at T_0."""
+        target = self.options.target
+        if target not in _LATER:
+            return target
         start = self.options.td_lambda_start * self.args.t_max
-        return "one_step" if t_env < start else "td_lambda"
+        return "one_step" if t_env < start else _LATER[target]
 
     def operate(self, next_q: Tensor, available: Tensor, online_q: Tensor) -> Tensor:
         """From action values (B, T, N, U) to one value per agent (B, T, N)."""

@@ -16,7 +16,7 @@ def sparse_metrics(topology: Topology, cost: TrainingCost) -> dict[str, float]:
     """Topology, health and cost of the networks as ``{metric: number}``."""
     masks = topology.masks
     metrics = {
-        "mast_sparsity_total": 1.0 - cost.size / cost.dense_size,
+        "mast_sparsity_total": health.sparsity(masks.values()),
         "mast_topology_updates": float(topology.updates),
         "mast_explored": health.explored(topology.explored),
         "mast_mask_overlap": health.overlap(masks, topology.initial_masks),
@@ -48,15 +48,15 @@ def cost_metrics(cost: TrainingCost) -> dict[str, float]:
 
 
 def update_metrics(
+    args: Any,
     loss: Tensor,
     grad_norm: Tensor,
     td_error: Tensor,
     values: Tensor,
     target: Tensor,
     mask: Tensor,
-    n_agents: int,
 ) -> dict[str, float]:
-    """What the hosts' own learners log of an update; all but the first two are (B, T, C).
+    """What the hosts' own learners log of an update; from ``td_error`` on they are (B, T, C).
 
     The two means are divided by N as the hosts do, for a joint value too.
     """
@@ -65,8 +65,8 @@ def update_metrics(
         "loss": loss.item(),
         "grad_norm": float(grad_norm),
         "td_error_abs": td_error.abs().sum().item() / steps,
-        "q_taken_mean": (values.detach() * mask).sum().item() / (steps * n_agents),
-        "target_mean": (target * mask).sum().item() / (steps * n_agents),
+        "q_taken_mean": (values.detach() * mask).sum().item() / (steps * args.n_agents),
+        "target_mean": (target * mask).sum().item() / (steps * args.n_agents),
     }
 
 

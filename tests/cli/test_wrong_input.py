@@ -86,6 +86,9 @@ OPTIONS = {
     "learner=q_learner": ("learner='q_learner'", "mast_q_learner"),
     "evaluate=True": ("evaluate=True", "checkpoint_path"),
     "checkpoint_path=/nonexistent": ("checkpoint_path=/nonexistent", "does not exist"),
+    "rigll": ("rigll", "neither key=value nor a file", "'rigl'"),
+    "mast.tiny=True": ("mast.tiny=True", "mast.topology='rigl'", "'dense'"),
+    "mast.weighting=ow": ("mast.weighting", "not an option"),
     "no_such_file.yaml": ("no_such_file.yaml", "neither key=value nor a file"),
 }
 

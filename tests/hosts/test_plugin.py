@@ -63,7 +63,7 @@ def test_registered_learner_is_ours(host, fresh_registries, bench, make_args, ma
     mac = bench.mac(scheme, args)
     learner = fresh_registries.learners["mast_q_learner"](mac, scheme, None, args)
     assert isinstance(learner, MastQLearner)
-    assert mac.online_buffer is learner.online_buffer
+    assert mac.online_buffer is learner.replay.buffer
     assert not hasattr(learner.target_mac, "online_buffer")
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from epymarl_mast import targets
+from epymarl_mast.costs import training_cost
 from epymarl_mast.errors import CheckpointError, OptionError
 from epymarl_mast.learners import engines
-from epymarl_mast.networks import Task, network_shapes, training_cost
+from epymarl_mast.networks import Task, network_shapes
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 from epymarl_mast.sparse.optimizer_state import per_weight_state
 
@@ -43,7 +44,7 @@ def train_on_random_episodes(bench):
         for update in range(1, updates + 1):
             steps = 5 + update % 4  # the two buffers' samples differ in length
             newest = bench.random_fields(generator, episodes=1, steps=12, **DIMS)
-            learner.online_buffer.insert(newest)
+            learner.replay.buffer.insert(newest)
             fields = bench.random_fields(generator, episodes=4, steps=steps, **DIMS)
             batch = bench.batch(scheme, 3, fields)
             learner.train(batch, t_env=100 * update, episode_num=update)
@@ -105,12 +106,12 @@ def test_nothing_outside_the_masks_is_ever_non_zero(sparse_learner, train_on_ran
 
 
 @pytest.mark.parametrize("operator", ["soft_mellowmax", "mellowmax", "softmax", "max"])
-@pytest.mark.parametrize("target", ["hybrid", "td_lambda", "n_step", "one_step"])
+@pytest.mark.parametrize("target", ["hybrid", "td_lambda", "n_step", "one_step", "delayed_n_step"])
 def test_every_target_trains(sparse_learner, train_on_random_episodes, operator, target):
     learner, log = sparse_learner({"operator": operator, "target": target}, t_max=1000)
     train_on_random_episodes(learner, 6)
     kinds = {"hybrid": [0, 0, 0, 2, 2, 2], "td_lambda": [2] * 6, "n_step": [1] * 6,
-             "one_step": [0] * 6}  # fmt: skip
+             "one_step": [0] * 6, "delayed_n_step": [0, 0, 0, 1, 1, 1]}  # fmt: skip
     assert log.stats["mast_target_kind"] == kinds[target]
     assert all(0 < loss < 1e4 for loss in log.stats["loss"])
 
@@ -136,7 +137,7 @@ def test_joining_two_batches_changes_no_loss_term(bench, sparse_learner):
     def loss_and_steps(fields, newest=None):
         learner, log = sparse_learner({"target": "td_lambda"})
         if newest is not None:
-            learner.online_buffer.insert(newest)
+            learner.replay.buffer.insert(newest)
         learner.train(bench.batch(scheme, 3, dict(fields)), t_env=1, episode_num=1)
         return log.stats["loss"][0], float(fields["filled"][:, 1:].sum())  # transitions
 
@@ -195,11 +196,11 @@ def test_checkpoint_restores_everything(
     assert torch.equal(other.regression.rew_ms.mean, learner.regression.rew_ms.mean)
     assert not list(tmp_path.glob("*.tmp"))
     learner.copy_to_targets()  # the one thing a load does beyond restoring
-    other.online_buffer = learner.online_buffer
+    other.replay.buffer = learner.replay.buffer
     for one in (learner, other):
-        one.online_buffer.generator.manual_seed(1)
+        one.replay.buffer.generator.manual_seed(1)
         train_on_random_episodes(one, 1, seed=3)
-        one.online_buffer._episodes.pop()
+        one.replay.buffer._episodes.pop()
     assert all(
         torch.equal(weight, other.networks.weights[name])
         for name, weight in learner.networks.weights.items()
@@ -240,7 +241,7 @@ def test_cuda_trains_as_the_cpu_does(bench, sparse_learner, train_on_random_epis
         generator = torch.Generator().manual_seed(0)
         for update in range(1, 6):
             fields = bench.random_fields(generator, episodes=4, steps=8, **DIMS)
-            learner.online_buffer.insert(fields)
+            learner.replay.buffer.insert(fields)
             batch = bench.batch(scheme, 3, fields)
             batch.to(learner.args.device)
             learner.train(batch, t_env=100 * update, episode_num=update)
