@@ -13,6 +13,7 @@ from typing import Any
 from epymarl_mast.checks import check_host_options, check_run, uses_mast
 from epymarl_mast.command import SacredCommand, merge, override_path
 from epymarl_mast.errors import OptionError, nearest
+from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts.base import Host
 from epymarl_mast.hosts.environments import check_environment
 from epymarl_mast.learners.checkpoint import check_checkpoint
@@ -47,6 +48,7 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
     Raises:
         OptionError: with one line that says what is wrong and what is allowed.
     """
+    load_extensions()
     rest = list(arguments)
     algorithm = _take(rest, "--config")
     environment = _take(rest, "--env-config")

@@ -7,6 +7,7 @@ from typing import Any
 
 from epymarl_mast.controllers import fast_mac
 from epymarl_mast.errors import HostError, exits_cleanly
+from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts import Host, HostModules, running_host
 from epymarl_mast.hosts.attach import keep_results_out_of_git
 from epymarl_mast.hosts.environments import check_gymnasium_knows
@@ -30,6 +31,7 @@ def register(host: Host, *, show_progress: bool = False) -> HostModules:
     """
     if str(host.root) in _registered:
         return _registered[str(host.root)]
+    load_extensions()
     modules = host.load()
     for name, learner in LEARNERS.items():
         _add(modules.learners, name, _learner_factory(learner, modules))
