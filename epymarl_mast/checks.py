@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from epymarl_mast.errors import OptionError
-from epymarl_mast.options import SCHEMAS, MastOptions
+from epymarl_mast.options import MastOptions
+from epymarl_mast.schemas import SCHEMAS
 
 _POSITIVE = (
     "t_max",

@@ -8,7 +8,8 @@ from typing import Any
 
 from epymarl_mast.errors import HostError
 from epymarl_mast.learners import LEARNERS, MastQLearner
-from epymarl_mast.options import SCHEMAS, MastOptions
+from epymarl_mast.options import MastOptions
+from epymarl_mast.schemas import SCHEMAS
 from epymarl_mast.sparse import TOPOLOGIES, Topology
 
 GROUP = "epymarl_mast.extensions"

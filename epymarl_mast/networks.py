@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from epymarl_mast.errors import OptionError
-from epymarl_mast.options import MastOptions, WqmixOptions
+from epymarl_mast.options import MastOptions
+from epymarl_mast.schemas import WqmixOptions
 from epymarl_mast.sparse import Layer, sparse_layers
 
 Shapes = dict[str, tuple[int, ...]]

@@ -1,7 +1,7 @@
 """The ``mast:`` block of an algorithm's YAML, checked.
 
 The defaults live in ``config_overrides/algs/*.yaml`` beside a comment for every key; these classes
-are their schema, one for each learner, and a test holds the two together.
+are their schema, and a test holds the two together. Learners with options of their own: schemas.py.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class MastOptions(BaseModel):
     topology_interval: PositiveInt
     topology_end: Annotated[float, Field(gt=0.0, le=1.0)]
     drop_fraction: Fraction
+    mask_from: str | None
     operator: Literal["soft_mellowmax", "mellowmax", "softmax", "max"]
     alpha: NotNegative
     omega: Annotated[float, Field(gt=0.0)]
@@ -119,13 +120,21 @@ class MastOptions(BaseModel):
             options = cls.model_validate(dict(block))
         except ValidationError as error:
             raise OptionError(cls._first_problem(error)) from None
+        options._check_topology()
         options._check_buffers()
-        if options.tiny and options.topology != "dense":
+        return options
+
+    def _check_topology(self) -> None:
+        if self.tiny and self.topology != "dense":
             raise OptionError(
-                f"mast.tiny=True is a dense network: mast.topology={options.topology!r} is not "
+                f"mast.tiny=True is a dense network: mast.topology={self.topology!r} is not "
                 "allowed with it, 'dense' is"
             )
-        return options
+        if self.mask_from is not None and self.topology != "static":
+            raise OptionError(
+                f"mast.mask_from={self.mask_from} gives a mask that stays: "
+                f"mast.topology={self.topology!r} is not allowed with it, 'static' is"
+            )
 
     def _check_buffers(self) -> None:
         if self.online_batch_size > self.online_buffer_size:
@@ -174,58 +183,6 @@ class MastOptions(BaseModel):
         return " or ".join(_allowed_kind(kind) for kind in kinds)
 
 
-class WqmixOptions(MastOptions):
-    """Options of OW-QMIX and CW-QMIX beside the common ones."""
-
-    mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn")
-    without_target: ClassVar[frozenset[str]] = frozenset({"agent", "mixer"})
-
-    central_agent_sparsity: Sparsity | None
-    central_mixer_sparsity: Sparsity | None
-    weighting: Literal["ow", "cw"]
-    small_weight: Fraction
-
-    def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
-        return {"agent": 3, "mixer": 3, "central_agent": 4, "central_mixer": 4}
-
-    def check_with(self, config: Mapping[str, Any]) -> None:
-        mixer = config.get("central_mixer")
-        if mixer not in ("ff", "atten"):
-            raise OptionError(
-                f"central_mixer={mixer!r} is not known to WQMIX: allowed are 'ff' and 'atten'"
-            )
-        embed = config.get("central_action_embed", 1)
-        greedy_online = self.operator == "max" and config.get("double_q", True)
-        if embed != 1 and not greedy_online:
-            raise OptionError(
-                f"central_action_embed={embed} gives an action no single value to operate on: "
-                "allowed is 1, or mast.operator=max with double_q=True"
-            )
-
-
-class ResOptions(MastOptions):
-    """Options of RES beside the common ones."""
-
-    mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn")
-
-    res_operator: Literal["available", "all", "none"]
-    res_beta: NotNegative
-    res_lambda: NotNegative
-
-    def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
-        if self.res_operator == "none":
-            return super().passes(n_agents, n_actions)
-        return {"agent": 4, "mixer": 3 + 2 * n_agents * n_actions}
-
-
-# By the learner's name in the host's registry.
-SCHEMAS: dict[str, type[MastOptions]] = {
-    "mast_q_learner": MastOptions,
-    "mast_wqmix_learner": WqmixOptions,
-    "mast_res_learner": ResOptions,
-}
-
-
 def _allowed_kind(kind: Mapping[str, Any]) -> str:
     if "enum" in kind:
         return "one of " + ", ".join(map(repr, kind["enum"]))
@@ -233,6 +190,7 @@ def _allowed_kind(kind: Mapping[str, Any]) -> str:
         "number": "a number",
         "integer": "a whole number",
         "boolean": "True or False",
+        "string": "text",
         "null": "None",
     }
     words = kinds.get(kind["type"], kind["type"])

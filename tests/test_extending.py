@@ -10,8 +10,8 @@ import pytest
 from epymarl_mast import extensions
 from epymarl_mast.errors import HostError
 from epymarl_mast.learners import LEARNERS, MastQLearner
-from epymarl_mast.options import SCHEMAS
 from epymarl_mast.overrides import shipped_algorithms
+from epymarl_mast.schemas import SCHEMAS
 from epymarl_mast.sparse import TOPOLOGIES, RigL
 
 

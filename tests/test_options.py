@@ -165,6 +165,11 @@ def run_of(algorithm, *, mast=(), **changes):
             {"runner": "episode"},
             "runner='episode' does not fill the second buffer (mast.dynamic_buffer_size=900)",
         ),
+        ("mast_qmix", {"mask_from": 3}, {}, "mast.mask_from=3 is not allowed: text or None is"),
+        (
+            "mast_qmix", {"mask_from": "x"}, {},
+            "mast.mask_from=x gives a mask that stays: mast.topology='rigl' is not allowed with it",
+        ),
         ("mast_res", {"res_operator": "most"}, {}, "mast.res_operator='most' is not allowed"),
         ("mast_res", {"res_beta": -1.0}, {}, "mast.res_beta=-1.0 is not allowed: a number >= 0"),
         ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),

@@ -9,7 +9,6 @@ import pytest
 from epymarl_mast.checks import check_run
 from epymarl_mast.command import merge
 from epymarl_mast.errors import OptionError
-from epymarl_mast.options import SCHEMAS
 from epymarl_mast.overrides import (
     overrides_dir,
     read_yaml,
@@ -17,6 +16,7 @@ from epymarl_mast.overrides import (
     shipped_file,
     shipped_overrides,
 )
+from epymarl_mast.schemas import SCHEMAS
 
 ALGORITHMS = shipped_algorithms()
 ABLATIONS = {path.stem: path for path in sorted((overrides_dir() / "ablations").glob("*.yaml"))}

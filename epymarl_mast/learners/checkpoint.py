@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from epymarl_mast.errors import CheckpointError, OptionError
+from epymarl_mast.sparse import Topology
 
 FILE_NAME = "mast.pt"
 FORMAT = 1
@@ -18,11 +19,13 @@ FORMAT = 1
 def check_checkpoint(config: Mapping[str, Any]) -> None:
     """Refuse a ``checkpoint_path`` that holds nothing to load, before anything starts.
 
-    The hosts end such a run as if it had been done, or with a stack trace.
+    The hosts end such a run as if it had been done, or with a stack trace. The same for
+    ``mast.mask_from``.
 
     Raises:
-        OptionError: saying what ``checkpoint_path`` must be.
+        OptionError: saying what ``checkpoint_path`` or ``mast.mask_from`` must be.
     """
+    _check_mask_source(config)
     path = config.get("checkpoint_path")
     if not path:
         if config.get("evaluate"):
@@ -37,6 +40,17 @@ def check_checkpoint(config: Mapping[str, Any]) -> None:
     if folder.name.isdigit() and (folder / "agent.th").is_file():
         hint = f"; give its parent and load_step={folder.name}"
     raise OptionError(f"checkpoint_path={path} {what}{hint}")
+
+
+def _check_mask_source(config: Mapping[str, Any]) -> None:
+    block = config.get("mast")
+    source = block.get("mask_from") if isinstance(block, Mapping) else None
+    if source is None or (Path(source).expanduser() / FILE_NAME).is_file():
+        return
+    raise OptionError(
+        f"mast.mask_from={source} holds no {FILE_NAME}: the folder of one checkpoint is allowed, "
+        "named by its step number"
+    )
 
 
 def save_atomically(value: Any, path: Path) -> None:
@@ -91,6 +105,18 @@ def load_learner(learner: Any, folder: Path) -> None:
     learner.last_target_update_step = state["last_target_update_step"]
     _restore_moments(learner.regression.rew_ms, state["rew_ms"])
     _restore_moments(learner.regression.ret_ms, state["ret_ms"])
+
+
+def adopt_masks(topology: Topology, folder: Path) -> None:
+    """Start a topology from the masks of a checkpoint.
+
+    Raises:
+        CheckpointError: if they do not fit.
+    """
+    try:
+        topology.adopt(load_state(folder)["topology"]["masks"])
+    except ValueError as error:
+        raise CheckpointError(f"mast.mask_from={folder} does not fit this run: {error}") from error
 
 
 def load_state(folder: Path) -> dict[str, Any]:

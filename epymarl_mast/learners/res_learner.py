@@ -14,7 +14,7 @@ from epymarl_mast.learners.batch import Update
 from epymarl_mast.learners.candidates import mix_candidates, one_agent_deviates
 from epymarl_mast.learners.q_learner import MastQLearner
 from epymarl_mast.learners.regression import UNAVAILABLE, greedy_actions
-from epymarl_mast.options import ResOptions
+from epymarl_mast.schemas import ResOptions
 
 
 class MastResLearner(MastQLearner):

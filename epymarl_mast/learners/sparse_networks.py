@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from epymarl_mast.learners.checkpoint import adopt_masks
 from epymarl_mast.networks import layers_of
 from epymarl_mast.options import MastOptions
 from epymarl_mast.sparse import OPTIMIZERS, TOPOLOGIES, Layer, UpdateSchedule, reset_optimizer_state
@@ -25,6 +27,9 @@ class SparseNetworks:
         options: the checked ``mast:`` block.
         t_max: environment steps of the whole run, the unit of ``topology_end``.
         generator: CPU generator for masks and random growth.
+
+    Raises:
+        CheckpointError: if the masks of ``mast.mask_from`` do not fit the networks.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class SparseNetworks:
             ),
             generator,
         )
+        if options.mask_from is not None:
+            adopt_masks(self.topology, Path(options.mask_from).expanduser())
         self.mask_all_()
 
     def to(self, device: torch.device | str) -> None:

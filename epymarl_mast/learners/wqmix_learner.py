@@ -23,7 +23,7 @@ from epymarl_mast.learners.central import CENTRAL_MIXERS
 from epymarl_mast.learners.engines import HostEngine
 from epymarl_mast.learners.q_learner import MastQLearner
 from epymarl_mast.learners.regression import greedy_actions
-from epymarl_mast.options import WqmixOptions
+from epymarl_mast.schemas import WqmixOptions
 
 
 class MastWqmixLearner(MastQLearner):

@@ -26,7 +26,8 @@ def sparse_metrics(topology: Topology, cost: TrainingCost) -> dict[str, float]:
     for network in cost.networks:
         own = [mask for name, mask in masks.items() if name.startswith(f"{network}.")]
         metrics[f"mast_sparsity_{network}"] = health.sparsity(own)
-    for agent, density in health.density_per_agent(masks).items():
+    acting = {name: mask for name, mask in masks.items() if name.startswith("agent.")}
+    for agent, density in health.density_per_agent(acting).items():
         metrics[f"mast_density_agent_{agent}"] = density
     return metrics
 

@@ -207,6 +207,31 @@ def test_checkpoint_restores_everything(
     )
 
 
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix"])
+def test_a_winning_ticket_has_the_masks_of_a_run_and_the_first_weights(
+    sparse_learner, train_on_random_episodes, tmp_path, algorithm
+):
+    run, _ = sparse_learner(algorithm=algorithm)
+    random_start = {name: mask.clone() for name, mask in run.networks.topology.masks.items()}
+    train_on_random_episodes(run, 4)
+    run.save_models(str(tmp_path))
+
+    static = {"topology": "static", "mask_from": str(tmp_path)}
+    ticket, _ = sparse_learner(static, algorithm=algorithm)
+    dense, _ = sparse_learner({"topology": "dense"}, algorithm=algorithm)
+
+    moved = 0
+    for name, mask in run.networks.topology.masks.items():
+        assert torch.equal(ticket.networks.topology.masks[name], mask)
+        first = dense.networks.weights[name]
+        assert torch.equal(ticket.networks.weights[name], first * mask)
+        moved += int((mask & ~random_start[name]).sum())
+    assert moved > 0
+    train_on_random_episodes(ticket, 4, look=assert_nothing_outside_the_masks)
+    with pytest.raises(CheckpointError, match=r"mast\.mask_from=.* the sparsity options differ"):
+        sparse_learner({**static, "sparsity": 0.8}, algorithm=algorithm)
+
+
 def test_foreign_checkpoints_are_refused(sparse_learner, tmp_path):
     learner, _ = sparse_learner()
     with pytest.raises(CheckpointError, match=r"mast\.pt is missing"):
