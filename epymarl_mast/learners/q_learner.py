@@ -208,7 +208,7 @@ class MastQLearner:
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
         """What no engine knows; torch computes it, on masked dense tensors."""
-        return ()
+        return tuple(name for name in self.online() if name not in ("agent", "mixer"))
 
     def _refresh_targets(self) -> None:
         """Hard copy every so many updates, or a soft step at every one; same masks after it."""

@@ -61,4 +61,5 @@ class MastResLearner(MastQLearner):
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
-        return () if self.options.res_operator == "none" else ("mixer over joint actions",)
+        own = () if self.options.res_operator == "none" else ("mixer over joint actions",)
+        return (*super().computed_by_torch, *own)

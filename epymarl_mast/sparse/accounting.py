@@ -109,20 +109,21 @@ def q_learning_cost(
     Args:
         networks: cost of ``agent`` and of every other network that has weights.
         batch_size: B, episodes in one update's batch.
-        passes: forward passes of each network in one update, where a backward pass counts as two.
-            The default is QMIX, VDN and IQL: 4·B·(A+M).
+        passes: forward passes of each network in one update, where a backward pass counts as two;
+            4 for one that is not named: once online, once its target, one backward pass. The
+            default is QMIX, VDN and IQL: 4·B·(A+M).
         without_target: networks that have no target network.
 
     Source: MAST App. B.4.
     """
+    times = {name: batch_size * passes.get(name, 4) for name in networks}
     copies = {name: 1 if name in without_target else 2 for name in networks}
     return TrainingCost(
         networks=dict(networks),
         size=sum(copies[name] * cost.size for name, cost in networks.items()),
         dense_size=sum(copies[name] * cost.dense_size for name, cost in networks.items()),
-        train_flops=batch_size * sum(passes[n] * cost.flops for n, cost in networks.items()),
-        dense_train_flops=batch_size
-        * sum(passes[n] * cost.dense_flops for n, cost in networks.items()),
+        train_flops=sum(times[name] * cost.flops for name, cost in networks.items()),
+        dense_train_flops=sum(times[name] * cost.dense_flops for name, cost in networks.items()),
         test_flops=networks["agent"].flops,
         dense_test_flops=networks["agent"].dense_flops,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from epymarl_mast import targets
 from epymarl_mast.costs import training_cost
 from epymarl_mast.errors import CheckpointError, OptionError
-from epymarl_mast.learners import engines
+from epymarl_mast.learners import LEARNERS, MastQLearner, engines
 from epymarl_mast.networks import Task, network_shapes
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 from epymarl_mast.sparse.optimizer_state import per_weight_state
@@ -306,6 +307,42 @@ def test_a_controller_with_inputs_of_its_own_is_stepped(bench, make_args, mast_o
 
     assert engines.knows(learner.mac, bench.modules)
     assert not engines.knows(Own(scheme, {"agents": 3}, args), bench.modules)
+
+
+class WithBaseline(MastQLearner):
+    """An algorithm with a network of its own: a value of the state beside the joint one."""
+
+    def build(self, scheme, host):
+        super().build(scheme, host)
+        self.baseline = torch.nn.Linear(scheme["state"]["vshape"], 4)
+        self.target_baseline = copy.deepcopy(self.baseline)
+
+    def online(self):
+        return {**super().online(), "baseline": self.baseline}
+
+    def targets(self):
+        return {**super().targets(), "baseline": self.target_baseline}
+
+    def loss(self, update, target, td_error, mask):
+        loss, parts = super().loss(update, target, td_error, mask)
+        own = (self.baseline(update.data.state[:, :-1]) - target) ** 2 * mask
+        return loss + own.sum() / mask.sum(), parts
+
+
+@pytest.mark.parametrize("engine", ["host", "masked", "sparse"])
+def test_a_network_of_an_extension_is_sparse_too(
+    sparse_learner, train_on_random_episodes, monkeypatch, tmp_path, engine
+):
+    monkeypatch.setitem(LEARNERS, "mast_q_learner", WithBaseline)
+    learner, log = sparse_learner({"engine": engine})
+    train_on_random_episodes(learner, 5, look=assert_nothing_outside_the_masks)
+    kept = int(learner.networks.topology.masks["baseline.weight"].sum())
+    assert 0 < kept < 44
+    assert log.stats["mast_size_baseline"][-1] == kept
+    learner.save_models(str(tmp_path))
+    other, _ = sparse_learner({"engine": engine}, seed=99)
+    other.load_models(str(tmp_path))
+    assert torch.equal(other.baseline.weight, learner.baseline.weight)
 
 
 @pytest.mark.parametrize("engine", ["masked", "sparse"])
