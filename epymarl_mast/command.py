@@ -12,7 +12,7 @@ from typing import Any
 
 from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
-from epymarl_mast.overrides import read_yaml, shipped_file
+from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def merge(config: dict[str, Any], updates: Mapping[str, Any]) -> None:
 
 
 def override_path(file: str) -> Path:
-    """An override file by the path the user gave: here, or among the shipped ones.
+    """An override file by its path or short name: here, or among the shipped ones.
 
     Raises:
         OptionError: if it is neither.
@@ -120,8 +120,10 @@ def override_path(file: str) -> Path:
         return path.absolute()
     shipped = shipped_file(file)
     if shipped is None:
+        names = shipped_overrides()
         raise OptionError(
-            f"{file} is neither key=value nor a file, here or among the shipped config_overrides"
+            f"{file} is neither key=value nor a file, here or among the shipped config_overrides: "
+            f"{', '.join(names)}{nearest(file, names)}"
         )
     return shipped
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from epymarl_mast.checks import check_host_options, check_run, uses_mast
 from epymarl_mast.command import SacredCommand, merge, override_path
 from epymarl_mast.errors import OptionError, nearest
+from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts.base import Host, HostModules
 from epymarl_mast.hosts.environments import check_environment, check_gymnasium_knows
 from epymarl_mast.hosts.names import check_names
 from epymarl_mast.learners.checkpoint import check_checkpoint
-from epymarl_mast.options import check_host_options, check_run, uses_mast
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 
 
@@ -49,6 +50,7 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
     Raises:
         OptionError: with one line that says what is wrong and what is allowed.
     """
+    load_extensions()
     rest = list(arguments)
     algorithm = _take(rest, "--config")
     environment = _take(rest, "--env-config")

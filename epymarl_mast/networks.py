@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
+from epymarl_mast.schemas import WqmixOptions
 from epymarl_mast.sparse import Layer, sparse_layers
-from epymarl_mast.sparse.accounting import TrainingCost, network_cost, q_learning_cost
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -80,22 +81,47 @@ def mixer_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
     return shapes
 
 
+def central_mixer_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
+    """``{parameter: shape}`` of the weight matrices of WQMIX's unrestricted mixing network."""
+    width, utilities = config["central_mixing_embed_dim"], config["central_action_embed"]
+    attention: Shapes = {}
+    sizes: tuple[int, ...] = (task.state + task.n_agents * utilities, width, width, width, 1)
+    if config["central_mixer"] == "atten":
+        heads = (task.state, config["hypernet_embed"], task.n_agents * width)
+        attention = _linear_shapes("atten_layer", heads)
+        sizes = (width * utilities, width, width, 1)
+    return {
+        **attention,
+        **_linear_shapes("net", sizes),
+        **_linear_shapes("V", (task.state, width, 1)),
+    }
+
+
+def _linear_shapes(name: str, sizes: Sequence[int]) -> Shapes:
+    """Linear layers with something without weights between them."""
+    layers = enumerate(pairwise(sizes))
+    return {f"{name}.{2 * i}.weight": (outputs, inputs) for i, (inputs, outputs) in layers}
+
+
+def network_shapes(
+    config: Mapping[str, Any], options: MastOptions, task: Task
+) -> dict[str, Shapes]:
+    """``{network: shapes}`` of every network of a learner that has weights."""
+    shapes = {"agent": agent_shapes(config, task), "mixer": mixer_shapes(config, task)}
+    if isinstance(options, WqmixOptions):
+        utilities = task.n_actions * config["central_action_embed"]
+        shapes["central_agent"] = {
+            name: (utilities, shape[1]) if name.endswith("fc2.weight") else shape
+            for name, shape in shapes["agent"].items()
+        }
+        shapes["central_mixer"] = central_mixer_shapes(config, task)
+    return {network: own for network, own in shapes.items() if own}
+
+
 def layers_of(
     network: str, shapes: Mapping[str, Sequence[int]], options: MastOptions
 ) -> list[Layer]:
-    """The sparse layers of the network ``agent`` or ``mixer``; none for dense training."""
+    """The sparse layers of a network, such as ``agent`` or ``mixer``; none for dense training."""
     if options.topology == "dense":
         return []
     return sparse_layers(shapes, options.network_sparsity(network), options.allocation)
-
-
-def training_cost(config: Mapping[str, Any], options: MastOptions, task: Task) -> TrainingCost:
-    """Cost of a learner from its configuration, the figures that a run logs."""
-    costs = {}
-    for network, shapes in (
-        ("agent", agent_shapes(config, task)),
-        ("mixer", mixer_shapes(config, task)),
-    ):
-        if shapes:
-            costs[network] = network_cost(shapes, layers_of(network, shapes, options))
-    return q_learning_cost(costs, config["batch_size"] + options.online_batch_size)

@@ -1,4 +1,4 @@
-"""The YAML files this package ships: algorithms and ablations."""
+"""The YAML files this package ships: algorithms, and overrides to lay over them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from epymarl_mast.errors import OptionError
 
 
 def overrides_dir() -> Path:
-    """Folder with ``algs/`` and ``ablations/``, in an installed package or a source tree."""
+    """Folder with ``algs/``, ``ablations/``, …, in an installed package or a source tree."""
     package = Path(__file__).resolve().parent
     installed = package / "config_overrides"
     return installed if installed.is_dir() else package.parent / "config_overrides"
@@ -22,8 +22,16 @@ def shipped_algorithms() -> dict[str, Path]:
     return {path.stem: path for path in sorted((overrides_dir() / "algs").glob("*.yaml"))}
 
 
+def shipped_overrides() -> dict[str, Path]:
+    """``{short name: YAML file}`` of everything that is laid over an algorithm."""
+    files = (p for p in overrides_dir().glob("*/*.yaml") if p.parent.name != "algs")
+    return {path.stem: path for path in sorted(files)}
+
+
 def shipped_file(path: str) -> Path | None:
-    """A shipped file by the path it has in the repository, ``config_overrides/…``, or None."""
+    """A shipped override by its short name, or by its path ``config_overrides/…``, or None."""
+    if path in shipped_overrides():
+        return shipped_overrides()[path]
     parts = Path(path).parts
     if not parts or parts[0] != "config_overrides":
         return None

@@ -7,10 +7,11 @@ from typing import Any
 
 from epymarl_mast.controllers import fast_mac
 from epymarl_mast.errors import HostError, exits_cleanly
+from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts import Host, HostModules, running_host
 from epymarl_mast.hosts.attach import keep_results_out_of_git
 from epymarl_mast.launch import check_on_loaded_host, prepare
-from epymarl_mast.learners import MastQLearner
+from epymarl_mast.learners import LEARNERS, MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
 from epymarl_mast.runners import fast_episode_runner, recording_runner
 
@@ -29,8 +30,10 @@ def register(host: Host, *, show_progress: bool = False) -> HostModules:
     """
     if str(host.root) in _registered:
         return _registered[str(host.root)]
+    load_extensions()
     modules = host.load()
-    _add(modules.learners, "mast_q_learner", _learner_factory(modules))
+    for name, learner in LEARNERS.items():
+        _add(modules.learners, name, _learner_factory(learner, modules))
     _add(modules.controllers, "mast_mac", fast_mac(modules))
     bases = {
         "mast_episode": fast_episode_runner(modules.runners["episode"], modules),
@@ -67,10 +70,10 @@ def _add(registry: dict[str, Any], name: str, factory: Any) -> None:
     registry[name] = factory
 
 
-def _learner_factory(modules: HostModules) -> Any:
+def _learner_factory(kind: type[MastQLearner], modules: HostModules) -> Any:
     @exits_cleanly
     def make(mac: Any, scheme: Any, logger: Any, args: Any) -> MastQLearner:
-        learner = MastQLearner(mac, scheme, logger, args, host=modules)
+        learner = kind(mac, scheme, logger, args, host=modules)
         learner.load_models = exits_cleanly(learner.load_models)  # type: ignore[method-assign]
         return learner
 

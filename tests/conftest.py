@@ -87,8 +87,8 @@ def host_module(host):
 def mast_options():
     """The shipped ``mast:`` block, with ablation files and changes laid over it."""
 
-    def block(*ablations: str, **changes) -> dict:
-        config = read_yaml(overrides_dir() / "algs" / "mast_qmix.yaml", "")
+    def block(*ablations: str, algorithm: str = "mast_qmix", **changes) -> dict:
+        config = read_yaml(overrides_dir() / "algs" / f"{algorithm}.yaml", "")
         for name in ablations:
             merge(config, read_yaml(overrides_dir() / "ablations" / f"{name}.yaml", name))
         return {**config["mast"], **changes}

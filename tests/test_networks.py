@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from epymarl_mast.costs import training_cost
 from epymarl_mast.errors import OptionError
-from epymarl_mast.networks import Task, agent_shapes, mixer_shapes, training_cost
+from epymarl_mast.networks import Task, agent_shapes, mixer_shapes
 from epymarl_mast.options import MastOptions
 
 TASK = Task(n_agents=3, obs=10, state=17, n_actions=5)

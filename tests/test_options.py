@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from epymarl_mast.checks import check_run
 from epymarl_mast.errors import OptionError
-from epymarl_mast.options import MastOptions, check_run
+from epymarl_mast.options import MastOptions
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 
 
@@ -112,6 +113,91 @@ def test_a_networks_own_sparsity_goes_before_the_common_one(config):
 
     assert options.network_sparsity("agent") == 0.9
     assert options.network_sparsity("mixer") == 0.0
+
+
+def run_of(algorithm, *, mast=(), **changes):
+    before = read_yaml(shipped_algorithms()[algorithm], algorithm)
+    return {**before, **changes, "mast": {**before["mast"], **dict(mast)}}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "mast", "changes", "message"),
+    [
+        ("mast_ow_qmix", {"weighting": "cv"}, {}, "mast.weighting='cv' is not allowed: one of"),
+        ("mast_cw_qmix", {"small_weight": 2}, {}, "mast.small_weight=2 is not allowed: a number"),
+        (
+            "mast_ow_qmix", {}, {"central_action_embed": 2},
+            "central_action_embed=2 gives an action no single value",
+        ),
+        (
+            "mast_ow_qmix", {"operator": "max"}, {"central_action_embed": 2, "double_q": False},
+            "central_action_embed=2 gives an action no single value",
+        ),
+        ("mast_ow_qmix", {}, {"central_mixer": "qmix"}, "central_mixer='qmix' is not known to"),
+        (
+            "mast_cw_qmix", {}, {"mixer": None},
+            "mixer=None is not known to mast_wqmix_learner: allowed are 'qmix' and 'vdn'",
+        ),
+        ("mast_qmix", {"tiny": "yes"}, {}, "mast.tiny='yes' is not allowed: True or False is"),
+        ("mast_qmix", {"tiny": True}, {}, "mast.tiny=True is a dense network: mast.topology="),
+        (
+            "mast_qmix", {"tiny": True, "topology": "dense"}, {"mac": "basic_mac"},
+            "mast.tiny=True is set up by the controller: mac='basic_mac' is not allowed",
+        ),
+        (
+            "mast_iql", {"dynamic_buffer_size": 900}, {},
+            "mast.dynamic_buffer_size=900 does not go with a second buffer",
+        ),
+        (
+            "mast_iql",
+            {"dynamic_buffer_size": 100, "online_buffer_size": 0, "online_batch_size": 0}, {},
+            "mast.dynamic_buffer_minimum=500 is not allowed: at most mast.dynamic_buffer_size=100",
+        ),
+        (
+            "mast_iql",
+            {"dynamic_buffer_size": 900, "online_buffer_size": 0, "online_batch_size": 0},
+            {"batch_size": 600},
+            "mast.dynamic_buffer_minimum=500 is less than a batch: at least batch_size=600",
+        ),
+        (
+            "mast_iql",
+            {"dynamic_buffer_size": 900, "online_buffer_size": 0, "online_batch_size": 0},
+            {"runner": "episode"},
+            "runner='episode' does not fill the second buffer (mast.dynamic_buffer_size=900)",
+        ),
+        ("mast_qmix", {"mask_from": 3}, {}, "mast.mask_from=3 is not allowed: text or None is"),
+        (
+            "mast_qmix", {"mask_from": "x"}, {},
+            "mast.mask_from=x gives a mask that stays: mast.topology='rigl' is not allowed with it",
+        ),
+        ("mast_res", {"res_operator": "most"}, {}, "mast.res_operator='most' is not allowed"),
+        ("mast_res", {"res_beta": -1.0}, {}, "mast.res_beta=-1.0 is not allowed: a number >= 0"),
+        ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),
+        ("mast_qmix", {"res_beta": 1.0}, {}, "mast.res_beta is not an option"),
+    ],
+)  # fmt: skip
+def test_what_an_algorithm_cannot_do_is_refused(algorithm, mast, changes, message):
+    with pytest.raises(OptionError) as refused:
+        check_run(run_of(algorithm, mast=mast, **changes))
+
+    assert str(refused.value).startswith(message)
+
+
+def test_passes_of_an_update_follow_the_paper():
+    """B(3A + 3M + 4A_u + 4M_u) for WQMIX, B(4A + (3 + 2NU)M) for RES, 4B(A + M) otherwise."""
+    sizes = {"n_agents": 3, "n_actions": 5}
+    passes = {
+        name: dict(check_run(run_of(name)).passes(**sizes))
+        for name in ("mast_qmix", "mast_ow_qmix", "mast_res")
+    }
+    without = check_run(run_of("mast_res", mast={"res_operator": "none"})).passes(**sizes)
+
+    assert passes == {
+        "mast_qmix": {"agent": 4, "mixer": 4},
+        "mast_ow_qmix": {"agent": 3, "mixer": 3, "central_agent": 4, "central_mixer": 4},
+        "mast_res": {"agent": 4, "mixer": 3 + 2 * 3 * 5},
+    }
+    assert without == {"agent": 4, "mixer": 4}
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,21 @@ import re
 
 import pytest
 
+from epymarl_mast.checks import check_run
 from epymarl_mast.command import merge
 from epymarl_mast.errors import OptionError
-from epymarl_mast.options import MastOptions, check_run
-from epymarl_mast.overrides import overrides_dir, read_yaml, shipped_algorithms, shipped_file
+from epymarl_mast.overrides import (
+    overrides_dir,
+    read_yaml,
+    shipped_algorithms,
+    shipped_file,
+    shipped_overrides,
+)
+from epymarl_mast.schemas import SCHEMAS
 
 ALGORITHMS = shipped_algorithms()
 ABLATIONS = {path.stem: path for path in sorted((overrides_dir() / "ablations").glob("*.yaml"))}
-OWN = {"name", "mixer", "agent", "obs_agent_id"}  # what makes one algorithm another
+OWN = {"name", "learner", "mixer", "agent", "obs_agent_id"}  # what makes one algorithm another
 each_algorithm = pytest.mark.parametrize("file", ALGORITHMS.values(), ids=ALGORITHMS)
 each_ablation = pytest.mark.parametrize("file", ABLATIONS.values(), ids=ABLATIONS)
 
@@ -28,24 +35,32 @@ def leaves(block, above=()):
 
 
 def test_there_are_algorithms_and_ablations():
-    assert {"mast_qmix", "mast_qmix_ns", "mast_vdn"} <= ALGORITHMS.keys()
+    assert ALGORITHMS.keys() == {
+        "mast_qmix", "mast_qmix_ns", "mast_vdn", "mast_iql", "mast_ow_qmix", "mast_cw_qmix",
+        "mast_res",
+    }  # fmt: skip
     assert "all_off" in ABLATIONS
+
+
+def schema_of(file):
+    return SCHEMAS[read_yaml(file, "")["learner"]]
 
 
 @each_algorithm
 def test_an_algorithm_has_exactly_the_options_of_the_schema(file):
-    assert read_yaml(file, "").get("mast", {}).keys() == MastOptions.model_fields.keys()
+    assert read_yaml(file, "").get("mast", {}).keys() == schema_of(file).model_fields.keys()
 
 
 def test_algorithms_share_what_is_not_their_own():
-    first, *others = (read_yaml(file, file.name) for file in ALGORITHMS.values())
-    for other in others:
-        assert other["mast"] == first["mast"]
-        for key in (first.keys() & other.keys()) - OWN:
-            assert other[key] == first[key], (first["name"], other["name"], key)
-        apart = first.keys() ^ other.keys()
-        of_qmix = {"mixing_embed_dim", "hypernet_layers", "hypernet_embed"}
-        assert apart <= OWN | (of_qmix if "mast_vdn" in (first["name"], other["name"]) else set())
+    first = read_yaml(ALGORITHMS["mast_qmix"], "mast_qmix")
+    for name, file in ALGORITHMS.items():
+        other = read_yaml(file, name)
+        for ours, theirs in ((first["mast"], other["mast"]), (first, other)):
+            for key in (ours.keys() & theirs.keys()) - OWN - {"mast"}:
+                assert theirs[key] == ours[key], (name, key)
+        assert first["mast"].keys() <= other["mast"].keys()
+        of_mixers = {"mixing_embed_dim", "hypernet_layers", "hypernet_embed"}
+        assert first.keys() - other.keys() <= OWN | of_mixers, name
 
 
 @each_algorithm
@@ -62,7 +77,7 @@ def test_an_algorithm_can_be_run_as_shipped(file):
 def test_every_option_has_a_comment(file):
     lines = file.read_text(encoding="utf-8").splitlines()
 
-    for key in MastOptions.model_fields:
+    for key in schema_of(file).model_fields:
         (line,) = (line for line in lines if line.startswith(f"  {key}:"))
         _, _, comment = line.partition(" # ")
         assert len(comment.split()) >= 3, f"{key} has no comment"
@@ -70,11 +85,11 @@ def test_every_option_has_a_comment(file):
 
 @each_algorithm
 def test_choices_are_named_in_the_comment(file):
-    schema = MastOptions.model_json_schema()["properties"]
+    schema = schema_of(file).model_json_schema()["properties"]
     text = file.read_text(encoding="utf-8")
 
     for key, kind in schema.items():
-        (comment,) = re.findall(rf"^  {key}:.* # (.+)$", text, re.MULTILINE)
+        (comment,) = re.findall(rf"^  {key}:.* # (.+(?:\n +# .+)*)$", text, re.MULTILINE)
         missing = [choice for choice in kind.get("enum", ()) if choice not in comment]
         assert not missing, f"{key} does not name {missing}"
 
@@ -99,6 +114,49 @@ def test_an_ablation_changes_existing_keys_to_other_valid_values(file):
     merge(before, changes)
     options = check_run(before)
     assert before["batch_size"] + options.online_batch_size == 32
+
+
+BASELINES = {path.stem: path for path in sorted((overrides_dir() / "baselines").glob("*.yaml"))}
+
+
+def test_every_baseline_of_the_paper_is_there():
+    assert BASELINES.keys() == {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
+
+
+@each_algorithm
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_a_baseline_goes_with_every_algorithm(file, baseline):
+    config = read_yaml(file, "")
+    known = leaves(config)
+    changes = read_yaml(BASELINES[baseline], "")
+    assert leaves(changes).keys() <= known.keys()
+    merge(config, changes)
+
+    options = check_run(config)
+
+    topology = {"dense": "dense", "tiny": "dense", "ss": "static", "set": "set"}
+    assert options.topology == topology.get(baseline, "rigl")
+    assert options.tiny == (baseline == "tiny")
+    assert (options.operator, options.online_buffer_size) == ("max", 0)
+    assert options.target == ("delayed_n_step" if baseline == "rlx2" else "one_step")
+    assert (options.dynamic_buffer_size > 0) == (baseline == "rlx2")
+    assert config["batch_size"] == 32
+
+
+def test_dense_is_all_off():
+    dense, all_off = (read_yaml(ALGORITHMS["mast_qmix"], "") for _ in range(2))
+    merge(dense, read_yaml(BASELINES["dense"], ""))
+    merge(all_off, read_yaml(ABLATIONS["all_off"], ""))
+
+    assert dense == all_off
+
+
+def test_overrides_have_short_names_of_their_own():
+    found = [path.stem for path in overrides_dir().glob("*/*.yaml")]
+    assert len(found) == len(set(found)), "two shipped files have the same name"
+    assert shipped_overrides().keys() == set(found) - ALGORITHMS.keys()
+    assert shipped_file("rigl") == BASELINES["rigl"]
+    assert shipped_file("mast_qmix") is None
 
 
 def test_all_off_is_every_ablation_of_a_target_or_buffer_on_a_dense_network():

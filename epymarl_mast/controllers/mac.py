@@ -9,10 +9,13 @@ import torch
 
 from epymarl_mast.controllers.actor import Actor, can_act
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.tiny import cut_widths
 
 
 def fast_mac(host: HostModules) -> Any:
     """The factory to register: ``(scheme, groups, args) -> controller``.
+
+    This is the first place that knows the environment's sizes: ``mast.tiny`` cuts widths here.
 
     The controller is the host's own, for shared networks or for a network per agent; only
     :meth:`select_actions` is another. It draws from its own seeded generator, not from torch's.
@@ -22,6 +25,7 @@ def fast_mac(host: HostModules) -> Any:
     }
 
     def make(scheme: Any, groups: Any, args: Any) -> Any:
+        cut_widths(args, scheme)
         name = "non_shared_mac" if args.agent.endswith("_ns") else "basic_mac"
         return classes[name](scheme, groups, args)
 

@@ -1,5 +1,14 @@
-"""Learners: one ``train()`` that reads as the list of the method's steps."""
+"""The learner of every algorithm, one ``train()`` for all."""
 
 from epymarl_mast.learners.q_learner import MastQLearner
+from epymarl_mast.learners.res_learner import MastResLearner
+from epymarl_mast.learners.wqmix_learner import MastWqmixLearner
 
-__all__ = ["MastQLearner"]
+# By the name in the hosts' registries.
+LEARNERS: dict[str, type[MastQLearner]] = {
+    "mast_q_learner": MastQLearner,
+    "mast_wqmix_learner": MastWqmixLearner,
+    "mast_res_learner": MastResLearner,
+}
+
+__all__ = ["LEARNERS", "MastQLearner", "MastResLearner", "MastWqmixLearner"]

@@ -1,17 +1,20 @@
-"""What a learner reads from a host's episode batch.
+"""What a learner reads from a host's episode batch, and what it makes of it in one update.
 
-Legend: B episodes, T transitions (the batch holds T+1 steps), N agents, U actions.
+Legend: B episodes, T transitions (the batch holds T+1 steps), N agents, U actions, I inputs, C
+columns of the value: N without a mixer; with one it is 1, or N copies where the hosts have them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
 
-from epymarl_mast.replay import OnlineBuffer, drop_padding, join_episodes
+from epymarl_mast.learners.engines import HostEngine
+from epymarl_mast.sparse.kernels import AgentInputs
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,34 @@ class Transitions:
         )
 
 
-def with_newest_episodes(batch: Any, buffer: OnlineBuffer, size: int) -> Any:
-    """The host's sample with up to ``size`` of the newest episodes joined to it.
+@dataclass(frozen=True)
+class Update:
+    """What one update has read and computed so far.
 
-    Early in a run the second buffer may hold fewer than ``size``; then all it has are drawn.
+    Attributes:
+        batch: the host's episode batch, the newest episodes among it.
+        data: its fields.
+        inputs: (B, T+1, N, I) of the agent networks, where the engine needs them.
+        engine: computes the online networks in this update.
+        q_values: (B, T+1, N, U) of the online agent networks.
+        values: (B, T, C) of the actions taken, by the online networks.
+        rewards: (B, T, 1) or (B, T, N), standardised if the run says so.
+        kept: what one hook keeps for a later one.
     """
-    size = min(size, len(buffer))
-    if size == 0:
-        return batch
-    newest = {k: v.to(batch.device) for k, v in drop_padding(buffer.sample(size)).items()}
-    fields = join_episodes(batch.data.transition_data, newest)
-    episodes, steps = fields["filled"].shape[:2]
-    data = SimpleNamespace(transition_data=fields, episode_data=batch.data.episode_data)
-    return type(batch)(batch.scheme, batch.groups, episodes, steps, data=data, device=batch.device)
+
+    batch: Any
+    data: Transitions
+    inputs: AgentInputs | None
+    engine: HostEngine
+    q_values: Tensor
+    values: Tensor
+    rewards: Tensor
+    kept: dict[str, Tensor] = field(default_factory=dict)
+
+
+def episode_batch(fields: Mapping[str, Tensor], like: Any) -> Any:
+    """``{field: (B, T, ...)}`` as a host's ``EpisodeBatch``, on the device of another one."""
+    on_device = {key: field.to(like.device) for key, field in fields.items()}
+    episodes, steps = on_device["filled"].shape[:2]
+    data = SimpleNamespace(transition_data=on_device, episode_data=like.data.episode_data)
+    return type(like)(like.scheme, like.groups, episodes, steps, data=data, device=like.device)

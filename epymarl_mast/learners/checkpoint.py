@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from epymarl_mast.errors import CheckpointError, OptionError
+from epymarl_mast.sparse import Topology
 
 FILE_NAME = "mast.pt"
 FORMAT = 1
@@ -18,11 +19,13 @@ FORMAT = 1
 def check_checkpoint(config: Mapping[str, Any]) -> None:
     """Refuse a ``checkpoint_path`` that holds nothing to load, before anything starts.
 
-    The hosts end such a run as if it had been done, or with a stack trace.
+    The hosts end such a run as if it had been done, or with a stack trace. The same for
+    ``mast.mask_from``.
 
     Raises:
-        OptionError: saying what ``checkpoint_path`` must be.
+        OptionError: saying what ``checkpoint_path`` or ``mast.mask_from`` must be.
     """
+    _check_mask_source(config)
     path = config.get("checkpoint_path")
     if not path:
         if config.get("evaluate"):
@@ -39,6 +42,17 @@ def check_checkpoint(config: Mapping[str, Any]) -> None:
     raise OptionError(f"checkpoint_path={path} {what}{hint}")
 
 
+def _check_mask_source(config: Mapping[str, Any]) -> None:
+    block = config.get("mast")
+    source = block.get("mask_from") if isinstance(block, Mapping) else None
+    if source is None or (Path(source).expanduser() / FILE_NAME).is_file():
+        return
+    raise OptionError(
+        f"mast.mask_from={source} holds no {FILE_NAME}: the folder of one checkpoint is allowed, "
+        "named by its step number"
+    )
+
+
 def save_atomically(value: Any, path: Path) -> None:
     """``torch.save`` to a temporary name in the same folder, then rename."""
     temporary = path.with_name(path.name + ".tmp")
@@ -52,18 +66,18 @@ def save_atomically(value: Any, path: Path) -> None:
 def save_learner(learner: Any, folder: Path) -> None:
     """Write a learner's host files and ``mast.pt`` into ``folder``."""
     learner.mac.save_models(str(folder))
-    if learner.mixer is not None:
-        save_atomically(learner.mixer.state_dict(), folder / "mixer.th")
+    for name, network in _beside_the_agents(learner).items():
+        save_atomically(network.state_dict(), folder / f"{name}.th")
     save_atomically(learner.optimiser.state_dict(), folder / "opt.th")
     state = {
         "format": FORMAT,
         "options": learner.options.model_dump(),
         "topology": learner.networks.topology.state_dict(),
-        "online_buffer_generator": learner.online_buffer.generator.get_state(),
+        "online_buffer_generator": learner.replay.buffer.generator.get_state(),
         "training_steps": learner.training_steps,
         "last_target_update_step": learner.last_target_update_step,
-        "rew_ms": _moments(learner.rew_ms),
-        "ret_ms": _moments(learner.ret_ms),
+        "rew_ms": _moments(learner.regression.rew_ms),
+        "ret_ms": _moments(learner.regression.ret_ms),
     }
     save_atomically(state, folder / FILE_NAME)
 
@@ -77,20 +91,32 @@ def load_learner(learner: Any, folder: Path) -> None:
     state = load_state(folder)
     try:
         learner.mac.load_models(str(folder))
-        if learner.mixer is not None:
-            learner.mixer.load_state_dict(_load(folder / "mixer.th"))
+        for name, network in _beside_the_agents(learner).items():
+            network.load_state_dict(_load(folder / f"{name}.th"))
         learner.optimiser.load_state_dict(_load(folder / "opt.th"))
         learner.copy_to_targets()
         learner.networks.load_state_dict(state["topology"])
-        learner.engine.follow(learner.networks.topology.masks)
+        learner.follow_masks()
     except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
-    learner.online_buffer.generator.set_state(state["online_buffer_generator"])
+    learner.replay.buffer.generator.set_state(state["online_buffer_generator"])
     learner.training_steps = state["training_steps"]
     learner.last_target_update_step = state["last_target_update_step"]
-    _restore_moments(learner.rew_ms, state["rew_ms"])
-    _restore_moments(learner.ret_ms, state["ret_ms"])
+    _restore_moments(learner.regression.rew_ms, state["rew_ms"])
+    _restore_moments(learner.regression.ret_ms, state["ret_ms"])
+
+
+def adopt_masks(topology: Topology, folder: Path) -> None:
+    """Start a topology from the masks of a checkpoint.
+
+    Raises:
+        CheckpointError: if they do not fit.
+    """
+    try:
+        topology.adopt(load_state(folder)["topology"]["masks"])
+    except ValueError as error:
+        raise CheckpointError(f"mast.mask_from={folder} does not fit this run: {error}") from error
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -101,7 +127,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing: this is not a checkpoint of mast_q_learner")
+        raise CheckpointError(f"{path} is missing: this is not a checkpoint of a mast learner")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
@@ -109,6 +135,11 @@ def load_state(folder: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of format {FORMAT}, the one this version reads")
     return state
+
+
+def _beside_the_agents(learner: Any) -> dict[str, Any]:
+    """The networks that the host's controller does not save itself."""
+    return {name: network for name, network in learner.online().items() if name != "agent"}
 
 
 def _load(path: Path) -> Any:

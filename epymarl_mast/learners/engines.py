@@ -24,7 +24,7 @@ from epymarl_mast.sparse import kernels
 from epymarl_mast.sparse.kernels import AgentInputs, SparseAgent, SparseMatrix, SparseMixer
 
 # What hosts put in place of an unavailable action's value before an argmax.
-_UNAVAILABLE = -9999999
+UNAVAILABLE = -9999999
 
 
 class HostEngine:
@@ -66,8 +66,8 @@ class HostEngine:
             (B, T, N); -9999999 where no action is available.
         """
         absent = available == 0
-        greedy = chooser.masked_fill(absent, _UNAVAILABLE).argmax(dim=3, keepdim=True)
-        return torch.gather(values.masked_fill(absent, _UNAVAILABLE), 3, greedy).squeeze(3)
+        greedy = chooser.masked_fill(absent, UNAVAILABLE).argmax(dim=3, keepdim=True)
+        return torch.gather(values.masked_fill(absent, UNAVAILABLE), 3, greedy).squeeze(3)
 
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""

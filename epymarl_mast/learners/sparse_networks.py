@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from epymarl_mast.learners.checkpoint import adopt_masks
 from epymarl_mast.networks import layers_of
 from epymarl_mast.options import MastOptions
-from epymarl_mast.sparse import TOPOLOGIES, Layer, UpdateSchedule, reset_optimizer_state
+from epymarl_mast.sparse import OPTIMIZERS, TOPOLOGIES, Layer, UpdateSchedule, reset_optimizer_state
 from epymarl_mast.sparse.accounting import NetworkCost, network_cost
 
 
@@ -21,10 +23,13 @@ class SparseNetworks:
 
     Args:
         online: ``{network: module}``.
-        targets: the same networks' targets.
+        targets: the target networks of those that have one, by the same names.
         options: the checked ``mast:`` block.
         t_max: environment steps of the whole run, the unit of ``topology_end``.
         generator: CPU generator for masks and random growth.
+
+    Raises:
+        CheckpointError: if the masks of ``mast.mask_from`` do not fit the networks.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class SparseNetworks:
             ),
             generator,
         )
+        if options.mask_from is not None:
+            adopt_masks(self.topology, Path(options.mask_from).expanduser())
         self.mask_all_()
 
     def to(self, device: torch.device | str) -> None:
@@ -70,7 +77,16 @@ class SparseNetworks:
 
     def mask_targets_(self) -> None:
         """Zero what is outside the masks in the target networks."""
-        self.topology.mask_(self.target_weights)
+        masks = self.topology.masks
+        for name, target in self.target_weights.items():
+            if name in masks:
+                target.data.mul_(masks[name])
+
+    def blend_targets_(self, rate: float) -> None:
+        """Move the target networks by ``rate`` towards the online ones."""
+        for name, parameter in self.target_weights.items():
+            weight, target = self.weights[name].data, parameter.data
+            target.copy_(target * (1.0 - rate) + weight * rate)  # zero outside the masks, as both
 
     def dense_gradients(self) -> dict[str, Tensor]:
         """A copy of the loss's gradient at every position of the sparse weights."""
@@ -95,6 +111,17 @@ class SparseNetworks:
         """Take over saved masks and apply them to all networks."""
         self.topology.load_state_dict(state)
         self.mask_all_()
+
+
+def make_optimiser(
+    params: Sequence[nn.Parameter], options: MastOptions, args: Any
+) -> torch.optim.Optimizer:
+    """The optimiser of ``mast.optimizer`` with the host's learning rate."""
+    # One kernel for all weights; without sparsity it is the host's own, to the last bit.
+    named: dict[str, Any] = {"lr": args.lr, "fused": options.topology != "dense"}
+    if options.optimizer == "rmsprop":
+        named = {"lr": args.lr, "alpha": args.optim_alpha, "eps": args.optim_eps}
+    return OPTIMIZERS[options.optimizer](params, **named)
 
 
 def _parameters(networks: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:

@@ -1,4 +1,4 @@
-"""The second, small replay buffer: only the newest episodes (MAST §3.2).
+"""A replay buffer of ours: the second, small one (MAST §3.2), or one of dynamic capacity (RLx2).
 
 An episode batch is a dict of tensors (B, T, ...), one per field, zero after the end of an episode.
 """
@@ -6,7 +6,7 @@ An episode batch is a dict of tensors (B, T, ...), one per field, zero after the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -50,6 +50,33 @@ class OnlineBuffer:
         """
         if size > len(self):
             raise ValueError(f"cannot draw {size} episodes from {len(self)}")
-        chosen = torch.randperm(len(self), generator=self.generator)[:size].tolist()
-        episodes = [self._episodes[index] for index in chosen]
+        return self._stack(torch.randperm(len(self), generator=self.generator)[:size].tolist())
+
+    def drop_stale(
+        self, distance: Callable[[dict[str, Tensor]], float], bound: float, group: int, minimum: int
+    ) -> float:
+        """Drop the oldest episodes, ``group`` at a time, while they are far from the policy.
+
+        Args:
+            distance: from ``{field: (group, T, ...)}`` to how far the policy is from it.
+            bound: drop while the distance is above this.
+            group: episodes to measure, and to drop, at a time.
+            minimum: number of episodes to keep in any case.
+
+        Returns:
+            The distance of the oldest episodes there are now, or of those dropped last.
+
+        Source: RLx2 (Tan et al. 2023), "dynamic-capacity buffer".
+        """
+        far = 0.0
+        while len(self) >= minimum + group:
+            far = distance(self._stack(range(group)))
+            if far <= bound:
+                break
+            for _ in range(group):
+                self._episodes.popleft()
+        return far
+
+    def _stack(self, indices: Iterable[int]) -> dict[str, Tensor]:
+        episodes = [self._episodes[index] for index in indices]
         return {key: torch.stack([e[key] for e in episodes]) for key in episodes[0]}

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from epymarl_mast.checks import check_host_options, check_run
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.hosts.compat import workers_ignore_interrupts
-from epymarl_mast.options import check_host_options, check_run
 from epymarl_mast.tracking.progress import Progress
 
 

@@ -6,9 +6,10 @@ paper does. Legend: I inputs, O outputs, h hidden units, S_l sparsity of a layer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 
 from epymarl_mast.sparse.layers import Layer, is_weight_matrix
 
@@ -35,8 +36,8 @@ class TrainingCost:
     """What a value-decomposition learner costs, sparse and dense.
 
     Attributes:
-        networks: cost per network (``agent``, ``mixer``).
-        size: kept weights while training, online and target networks together.
+        networks: cost per network (``agent``, ``mixer``, …).
+        size: kept weights while training, all online and target networks together.
         dense_size: the same without sparsity.
         train_flops: FLOPs of one training update.
         dense_train_flops: the same without sparsity.
@@ -97,22 +98,32 @@ def network_cost(shapes: Mapping[str, Sequence[int]], layers: Sequence[Layer]) -
     return NetworkCost(round(size), round(dense_size), flops, dense_flops)
 
 
-def q_learning_cost(networks: Mapping[str, NetworkCost], batch_size: int) -> TrainingCost:
-    """Cost of QMIX, VDN and IQL: 4*B*(A+M) FLOPs an update, A a decision.
+def q_learning_cost(
+    networks: Mapping[str, NetworkCost],
+    batch_size: int,
+    passes: Mapping[str, int] = MappingProxyType({"agent": 4, "mixer": 4}),
+    without_target: Collection[str] = (),
+) -> TrainingCost:
+    """Cost of a value-decomposition learner: B·Σ passes·F FLOPs an update, A a decision.
 
     Args:
-        networks: cost of ``agent`` and, where there is one with weights, ``mixer``.
+        networks: cost of ``agent`` and of every other network that has weights.
         batch_size: B, episodes in one update's batch.
+        passes: forward passes of each network in one update, where a backward pass counts as two;
+            4 for one that is not named: once online, once its target, one backward pass. The
+            default is QMIX, VDN and IQL: 4·B·(A+M).
+        without_target: networks that have no target network.
 
-    Source: MAST App. B.4 (a backward pass counts as two forward passes).
+    Source: MAST App. B.4.
     """
-    costs = networks.values()
+    times = {name: batch_size * passes.get(name, 4) for name in networks}
+    copies = {name: 1 if name in without_target else 2 for name in networks}
     return TrainingCost(
         networks=dict(networks),
-        size=2 * sum(cost.size for cost in costs),
-        dense_size=2 * sum(cost.dense_size for cost in costs),
-        train_flops=4 * batch_size * sum(cost.flops for cost in costs),
-        dense_train_flops=4 * batch_size * sum(cost.dense_flops for cost in costs),
+        size=sum(copies[name] * cost.size for name, cost in networks.items()),
+        dense_size=sum(copies[name] * cost.dense_size for name, cost in networks.items()),
+        train_flops=sum(times[name] * cost.flops for name, cost in networks.items()),
+        dense_train_flops=sum(times[name] * cost.dense_flops for name, cost in networks.items()),
         test_flops=networks["agent"].flops,
         dense_test_flops=networks["agent"].dense_flops,
     )

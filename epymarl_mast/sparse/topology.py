@@ -119,18 +119,35 @@ class Topology:
         """
         for record in ("masks", "initial_masks", "explored"):
             self._check_fits(state[record])
-        for layer in self.layers:
-            kept = int(stack(layer, state["masks"]).sum())
-            if kept != layer.kept:
-                raise ValueError(
-                    f"{layer.name} keeps {kept} weights in the checkpoint, {layer.kept} here: "
-                    "the sparsity options differ"
-                )
+        self._check_kept(state["masks"])
         for key in ("masks", "initial_masks", "explored"):
             masks: dict[str, Tensor] = getattr(self, key)
             masks.update({n: state[key][n].to(mask.device) for n, mask in masks.items()})
         self.updates = int(state["updates"])
         self.generator.set_state(state["generator"])
+
+    def adopt(self, masks: Mapping[str, Tensor]) -> None:
+        """Start from these masks in place of random ones.
+
+        Args:
+            masks: ``{parameter name: bool mask}``, for instance those another run ended with.
+
+        Raises:
+            ValueError: naming the first layer whose name, shape or number of kept weights differs.
+        """
+        self._check_fits(masks)
+        self._check_kept(masks)
+        for record in (self.masks, self.initial_masks, self.explored):
+            record.update({name: masks[name].to(own.device) for name, own in record.items()})
+
+    def _check_kept(self, saved: Mapping[str, Tensor]) -> None:
+        for layer in self.layers:
+            kept = int(stack(layer, saved).sum())
+            if kept != layer.kept:
+                raise ValueError(
+                    f"{layer.name} keeps {kept} weights in the checkpoint, {layer.kept} here: "
+                    "the sparsity options differ"
+                )
 
     def _check_fits(self, saved: Mapping[str, Tensor]) -> None:
         differing = sorted(saved.keys() ^ self.masks.keys())
@@ -183,8 +200,8 @@ class RigL(Topology):
 
 
 TOPOLOGIES: dict[str, type[Topology]] = {
-    "dense": Dense,
-    "static": Static,
-    "set": SET,
     "rigl": RigL,
+    "set": SET,
+    "static": Static,
+    "dense": Dense,
 }

@@ -5,6 +5,7 @@ from epymarl_mast.targets.operators import (
     mellowmax,
     soft_mellowmax,
     softmax_expectation,
+    softmax_of,
 )
 from epymarl_mast.targets.returns import n_step, one_step, td_lambda
 
@@ -15,5 +16,6 @@ __all__ = [
     "one_step",
     "soft_mellowmax",
     "softmax_expectation",
+    "softmax_of",
     "td_lambda",
 ]

@@ -38,6 +38,26 @@ def softmax_expectation(q: Tensor, available: Tensor, alpha: float) -> Tensor:
     return _or_zero(value.clamp(min=bottom, max=top), available)
 
 
+def softmax_of(scores: Tensor, values: Tensor, available: Tensor, beta: float) -> Tensor:
+    """Σ_k softmax(β·scores)_k · values_k over joint actions k.
+
+    Args:
+        scores: (..., K) what the weights are made of.
+        values: (..., K) what is weighed.
+        available: (..., K) bool or 0/1.
+        beta: inverse temperature.
+
+    Returns:
+        (...) values; 0 where no joint action is available.
+
+    Source: RES (Pan et al. 2021).
+    """
+    below, present, _ = _below_top(scores, available)
+    weight = torch.exp(beta * below) * present
+    total = (weight * values.masked_fill(~available.bool(), 0.0)).sum(dim=-1)
+    return _or_zero(total / weight.sum(dim=-1), available)
+
+
 def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
     """(1/ω)·log Σ_u softmax(α·q)_u · exp(ω·q_u), never above the max.
 

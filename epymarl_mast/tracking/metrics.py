@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
 from epymarl_mast.sparse import Topology, health
 from epymarl_mast.sparse.accounting import TrainingCost
 
@@ -10,7 +16,7 @@ def sparse_metrics(topology: Topology, cost: TrainingCost) -> dict[str, float]:
     """Topology, health and cost of the networks as ``{metric: number}``."""
     masks = topology.masks
     metrics = {
-        "mast_sparsity_total": 1.0 - cost.size / cost.dense_size,
+        "mast_sparsity_total": health.sparsity(masks.values()),
         "mast_topology_updates": float(topology.updates),
         "mast_explored": health.explored(topology.explored),
         "mast_mask_overlap": health.overlap(masks, topology.initial_masks),
@@ -20,7 +26,8 @@ def sparse_metrics(topology: Topology, cost: TrainingCost) -> dict[str, float]:
     for network in cost.networks:
         own = [mask for name, mask in masks.items() if name.startswith(f"{network}.")]
         metrics[f"mast_sparsity_{network}"] = health.sparsity(own)
-    for agent, density in health.density_per_agent(masks).items():
+    acting = {name: mask for name, mask in masks.items() if name.startswith("agent.")}
+    for agent, density in health.density_per_agent(acting).items():
         metrics[f"mast_density_agent_{agent}"] = density
     return metrics
 
@@ -39,3 +46,38 @@ def cost_metrics(cost: TrainingCost) -> dict[str, float]:
         metrics[f"mast_size_{network}"] = float(own.size)
         metrics[f"mast_flops_{network}"] = own.flops
     return metrics
+
+
+def update_metrics(
+    args: Any,
+    loss: Tensor,
+    grad_norm: Tensor,
+    td_error: Tensor,
+    values: Tensor,
+    target: Tensor,
+    mask: Tensor,
+) -> dict[str, float]:
+    """What the hosts' own learners log of an update; from ``td_error`` on they are (B, T, C).
+
+    The two means are divided by N as the hosts do, for a joint value too.
+    """
+    steps = mask.sum().item()
+    return {
+        "loss": loss.item(),
+        "grad_norm": float(grad_norm),
+        "td_error_abs": td_error.abs().sum().item() / steps,
+        "q_taken_mean": (values.detach() * mask).sum().item() / (steps * args.n_agents),
+        "target_mean": (target * mask).sum().item() / (steps * args.n_agents),
+    }
+
+
+def log_all(logger: Any, scalars: Mapping[str, float], t_env: int) -> None:
+    """Log ``{metric: number}`` at ``t_env`` through the host's logger."""
+    for key, value in scalars.items():
+        logger.log_stat(key, value, t_env)
+
+
+def say(logger: Any, text: str) -> None:
+    """One line on the host's console."""
+    console = getattr(logger, "console_logger", None) or logging.getLogger(__name__)
+    console.info(text)

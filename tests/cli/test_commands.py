@@ -48,6 +48,32 @@ def test_flops_takes_options_of_the_run(invoke):
     assert dense["size_ratio"] == dense["flops_train_ratio"] == dense["flops_test_ratio"] == 1.0
 
 
+def test_flops_of_weighted_qmix(invoke):
+    record = json.loads(invoke("flops", "--config=mast_ow_qmix", *DIMS, "--json", "with", "dense"))
+    dense = {name: own["dense_flops"] for name, own in record["networks"].items()}
+    inputs = 216 + 8
+    central = (2 * inputs - 1) * 256 + 2 * 511 * 256 + 511 + (2 * 216 - 1) * 256 + 511
+    assert dense["central_mixer"] == central
+    assert dense["central_agent"] == dense["agent"]
+    monotonic = dense["agent"] + dense["mixer"]
+    assert record["dense_flops_train"] == 32 * (3 * monotonic + 4 * (dense["agent"] + central))
+    assert record["flops_train_ratio"] == 1.0
+
+
+def test_flops_of_res(invoke):
+    record = json.loads(invoke("flops", "--config=mast_res", *DIMS, "--json"))
+    agent, mixer = (record["networks"][name]["dense_flops"] for name in ("agent", "mixer"))
+    assert record["dense_flops_train"] == 32 * (4 * agent + (3 + 2 * 8 * 14) * mixer)
+    assert record["flops_train_ratio"] == pytest.approx(0.1, abs=2e-3)
+
+
+def test_flops_of_tiny_are_those_of_the_cut_networks(invoke):
+    record = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json", "with", "tiny"))
+    sparse = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json", "with", "rigl"))
+    assert record["dense_size"] == sparse["dense_size"]
+    assert record["size"] == pytest.approx(sparse["size"], rel=0.02)
+
+
 def test_flops_table_names_every_part(invoke):
     table = invoke("flops", "--config=mast_vdn", *DIMS)
     for part in ("agent: weights", "total weights", "training", "inference"):

@@ -89,6 +89,10 @@ OPTIONS = {
     "learner=q_learner": ("learner='q_learner'", "mast_q_learner"),
     "evaluate=True": ("evaluate=True", "checkpoint_path"),
     "checkpoint_path=/nonexistent": ("checkpoint_path=/nonexistent", "does not exist"),
+    "mast.mask_from=nowhere": ("mast.mask_from=nowhere", "mast.topology='rigl'"),
+    "rigll": ("rigll", "neither key=value nor a file", "'rigl'"),
+    "mast.tiny=True": ("mast.tiny=True", "mast.topology='rigl'", "'dense'"),
+    "mast.weighting=ow": ("mast.weighting", "not an option"),
     "no_such_file.yaml": ("no_such_file.yaml", "neither key=value nor a file"),
 }
 
@@ -98,6 +102,11 @@ def test_options(refuse_options, option):
     said = refuse_options(option)
     for part in OPTIONS[option]:
         assert part in said
+
+
+def test_masks_of_a_folder_without_any(refuse_options):
+    said = refuse_options("ss", "mast.mask_from=nowhere")
+    assert "mast.mask_from=nowhere holds no mast.pt" in said
 
 
 def test_common_reward_with_a_mixer(refuse, checkout):

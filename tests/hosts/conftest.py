@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from epymarl_mast.learners import MastQLearner
+from epymarl_mast.learners import LEARNERS
 
 
 class RecordingLogger:
@@ -15,7 +19,7 @@ class RecordingLogger:
 
     def __init__(self):
         self.stats = {}
-        self.console_logger = SimpleNamespace(info=lambda text: None)
+        self.console_logger = logging.getLogger("host")
 
     def log_stat(self, key, value, t, to_sacred=True):
         self.stats.setdefault(key, []).append(float(value))
@@ -49,6 +53,9 @@ def default_args(**changes) -> SimpleNamespace:
         "mixing_embed_dim": 8,
         "hypernet_layers": 2,
         "hypernet_embed": 12,
+        "central_mixer": "ff",
+        "central_mixing_embed_dim": 10,
+        "central_action_embed": 1,
         "double_q": True,
         "standardise_returns": False,
         "standardise_rewards": False,
@@ -106,7 +113,8 @@ class Bench:
 
     def ours(self, scheme, args):
         logger = RecordingLogger()
-        return MastQLearner(self.mac(scheme, args), scheme, logger, args, host=self.modules), logger
+        learner = LEARNERS[args.learner]
+        return learner(self.mac(scheme, args), scheme, logger, args, host=self.modules), logger
 
     def stock(self, scheme, args):
         logger = RecordingLogger()
@@ -164,3 +172,44 @@ def copy_networks(source, target):
 @pytest.fixture
 def same_networks():
     return copy_networks
+
+
+RECORDED_DTYPES = {
+    "actions": torch.long,
+    "avail_actions": torch.int32,
+    "terminated": torch.uint8,
+    "filled": torch.long,
+}
+
+
+class Recorded:
+    """Updates of another implementation, recorded as numbers (tests/conformance/data)."""
+
+    folder = Path(
+        os.environ.get(
+            "MAST_REFERENCE", Path(__file__).resolve().parent.parent / "conformance" / "data"
+        )
+    )
+
+    def __init__(self, name):
+        with np.load(self.folder / f"{name}.npz", allow_pickle=False) as archive:
+            self.arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
+
+    def fields(self, batch, n_actions):
+        """What an EpisodeBatch holds, from the arrays below ``batch``."""
+        fields = {
+            key: value.to(RECORDED_DTYPES.get(key, torch.float32))
+            for key, value in self.below(batch).items()
+        }
+        onehot = torch.nn.functional.one_hot(fields["actions"].squeeze(3), n_actions).float()
+        return {**fields, "actions_onehot": onehot * fields["filled"][..., None]}
+
+    def below(self, prefix):
+        """``{rest of the key: array}``: a network's weights, a step's arrays."""
+        prefix += "/"
+        return {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    return Recorded

@@ -28,7 +28,7 @@ def test_500_updates_are_the_same_under_both_engines(bench, make_args, mast_opti
         generator = torch.Generator().manual_seed(3)
         for update in range(1, UPDATES + 1):
             newest = bench.random_fields(generator, episodes=1, steps=9, **DIMS)
-            learner.online_buffer.insert(newest)
+            learner.mac.online_buffer.insert(newest)
             fields = bench.random_fields(generator, episodes=4, steps=9, **DIMS)
             batch = bench.batch(bench.scheme(**DIMS), 3, fields)
             learner.train(batch, t_env=100 * update, episode_num=update)

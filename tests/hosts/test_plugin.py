@@ -7,7 +7,7 @@ import pytest
 from epymarl_mast import plugin
 from epymarl_mast.errors import HostError
 from epymarl_mast.hosts import EPyMARL, PyMARLzooPlus, find_host
-from epymarl_mast.learners import MastQLearner
+from epymarl_mast.learners import LEARNERS, MastQLearner
 
 
 def registries(modules):
@@ -35,7 +35,7 @@ def test_registering_twice_changes_nothing(host, fresh_registries):
     once = names(fresh_registries)
     plugin.register(host)
     assert names(fresh_registries) == once
-    ours = {"mast_q_learner", "mast_episode", "mast_parallel", "mast_mac"}
+    ours = {*LEARNERS, "mast_episode", "mast_parallel", "mast_mac"}
     assert once.keys() - before.keys() == ours
     assert {name: once[name] for name in before} == before
 
@@ -63,7 +63,7 @@ def test_registered_learner_is_ours(host, fresh_registries, bench, make_args, ma
     mac = bench.mac(scheme, args)
     learner = fresh_registries.learners["mast_q_learner"](mac, scheme, None, args)
     assert isinstance(learner, MastQLearner)
-    assert mac.online_buffer is learner.online_buffer
+    assert mac.online_buffer is learner.replay.buffer
     assert not hasattr(learner.target_mac, "online_buffer")
 
 

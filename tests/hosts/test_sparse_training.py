@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from epymarl_mast import targets
+from epymarl_mast.costs import training_cost
 from epymarl_mast.errors import CheckpointError, OptionError
-from epymarl_mast.learners import engines
-from epymarl_mast.networks import Task, agent_shapes, mixer_shapes, training_cost
+from epymarl_mast.learners import LEARNERS, MastQLearner, engines
+from epymarl_mast.networks import Task, network_shapes
+from epymarl_mast.overrides import read_yaml, shipped_algorithms
 from epymarl_mast.sparse.optimizer_state import per_weight_state
 
 DIMS = {"n_agents": 3, "obs": 9, "state": 11, "n_actions": 5}
@@ -19,11 +22,12 @@ PER_AGENT = {"mac": "non_shared_mac", "agent": "rnn_ns"}
 
 @pytest.fixture
 def sparse_learner(bench, make_args, mast_options):
-    def make(mast=(), **changes):
+    def make(mast=(), algorithm="mast_qmix", **changes):
+        learner = read_yaml(shipped_algorithms()[algorithm], algorithm)["learner"]
         values = {"n_agents": 3, "n_actions": 5, "state_shape": 11, "hidden_dim": 12, **changes}
+        options = {"topology_interval": 2, "online_batch_size": 2, **dict(mast)}
         args = make_args(
-            mast=mast_options(**{"topology_interval": 2, "online_batch_size": 2, **dict(mast)}),
-            **values,
+            learner=learner, mast=mast_options(algorithm=algorithm, **options), **values
         )
         torch.manual_seed(args.seed)
         return bench.ours(bench.scheme(**DIMS), args)
@@ -41,7 +45,7 @@ def train_on_random_episodes(bench):
         for update in range(1, updates + 1):
             steps = 5 + update % 4  # the two buffers' samples differ in length
             newest = bench.random_fields(generator, episodes=1, steps=12, **DIMS)
-            learner.online_buffer.insert(newest)
+            learner.replay.buffer.insert(newest)
             fields = bench.random_fields(generator, episodes=4, steps=steps, **DIMS)
             batch = bench.batch(scheme, 3, fields)
             learner.train(batch, t_env=100 * update, episode_num=update)
@@ -55,7 +59,8 @@ def assert_nothing_outside_the_masks(learner):
     for name, mask in masks.items():
         weight = learner.networks.weights[name]
         assert not weight[~mask].any(), f"weight {name}"
-        assert not learner.networks.target_weights[name][~mask].any(), f"target {name}"
+        if name in learner.networks.target_weights:
+            assert not learner.networks.target_weights[name][~mask].any(), f"target {name}"
         for key in per_weight_state(learner.optimiser):
             state = learner.optimiser.state[weight].get(key)
             assert state is None or not state[~mask].any(), f"{key} of {name}"
@@ -73,8 +78,21 @@ CASES = {
     "per-agent-gru": ({"sparsity": 0.8}, PER_AGENT),
     "per-agent-ff-vdn": ({"topology": "set"}, {**PER_AGENT, "use_rnn": False, "mixer": "vdn"}),
     "iql-ff": ({"sparsity": 0.95}, {"mixer": None, "use_rnn": False}),
+    "ow": ({}, {"algorithm": "mast_ow_qmix", "target_update_interval_or_tau": 0.1}),
+    "ow-per-agent": ({}, {"algorithm": "mast_ow_qmix", **PER_AGENT}),
+    "cw": ({}, {"algorithm": "mast_cw_qmix", "target_update_interval_or_tau": 3}),
+    "cw-atten-vdn-ff": (
+        {"topology": "set"},
+        {"algorithm": "mast_cw_qmix", "central_mixer": "atten", "mixer": "vdn", "use_rnn": False},
+    ),
+    "cw-two-utilities": (
+        {"operator": "max"}, {"algorithm": "mast_cw_qmix", "central_action_embed": 2},
+    ),
+    "res": ({}, {"algorithm": "mast_res"}),
+    "res-vdn-per-agent": ({}, {"algorithm": "mast_res", "mixer": "vdn", **PER_AGENT}),
+    "res-without-its-operator": ({"res_operator": "none"}, {"algorithm": "mast_res"}),
     "unlike-sparsities": ({"agent_sparsity": 0.5, "mixer_sparsity": 0.97}, {}),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -89,12 +107,12 @@ def test_nothing_outside_the_masks_is_ever_non_zero(sparse_learner, train_on_ran
 
 
 @pytest.mark.parametrize("operator", ["soft_mellowmax", "mellowmax", "softmax", "max"])
-@pytest.mark.parametrize("target", ["hybrid", "td_lambda", "n_step", "one_step"])
+@pytest.mark.parametrize("target", ["hybrid", "td_lambda", "n_step", "one_step", "delayed_n_step"])
 def test_every_target_trains(sparse_learner, train_on_random_episodes, operator, target):
     learner, log = sparse_learner({"operator": operator, "target": target}, t_max=1000)
     train_on_random_episodes(learner, 6)
     kinds = {"hybrid": [0, 0, 0, 2, 2, 2], "td_lambda": [2] * 6, "n_step": [1] * 6,
-             "one_step": [0] * 6}  # fmt: skip
+             "one_step": [0] * 6, "delayed_n_step": [0, 0, 0, 1, 1, 1]}  # fmt: skip
     assert log.stats["mast_target_kind"] == kinds[target]
     assert all(0 < loss < 1e4 for loss in log.stats["loss"])
 
@@ -120,7 +138,7 @@ def test_joining_two_batches_changes_no_loss_term(bench, sparse_learner):
     def loss_and_steps(fields, newest=None):
         learner, log = sparse_learner({"target": "td_lambda"})
         if newest is not None:
-            learner.online_buffer.insert(newest)
+            learner.replay.buffer.insert(newest)
         learner.train(bench.batch(scheme, 3, dict(fields)), t_env=1, episode_num=1)
         return log.stats["loss"][0], float(fields["filled"][:, 1:].sum())  # transitions
 
@@ -132,8 +150,12 @@ def test_joining_two_batches_changes_no_loss_term(bench, sparse_learner):
         assert joined == pytest.approx(expected, rel=1e-5)
 
 
-def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episodes):
-    for changes in ({}, PER_AGENT, {"use_rnn": False}, {"mixer": "vdn"}, {"hypernet_layers": 1}):
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episodes, algorithm):
+    variants = [{}, PER_AGENT, {"use_rnn": False}, {"mixer": "vdn"}, {"hypernet_layers": 1}]
+    variants += [{"central_mixer": "atten"}] if algorithm == "mast_ow_qmix" else []
+    for variant in variants:
+        changes = {"algorithm": algorithm, **variant}
         learner, log = sparse_learner(**changes)
         train_on_random_episodes(learner, 1)
         task = Task(n_agents=3, obs=9, state=11, n_actions=5)
@@ -142,8 +164,9 @@ def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episo
         assert log.stats["mast_flops_train"] == [pytest.approx(cost.train_flops)]
         assert log.stats["mast_size"] == [cost.size]
         shapes = {
-            **{f"agent.{n}": s for n, s in agent_shapes(config, task).items()},
-            **{f"mixer.{n}": s for n, s in mixer_shapes(config, task).items()},
+            f"{network}.{name}": shape
+            for network, own in network_shapes(config, learner.options, task).items()
+            for name, shape in own.items()
         }
         assert shapes == {
             name: tuple(learner.networks.weights[name].shape)
@@ -151,31 +174,63 @@ def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episo
         }
 
 
-def test_checkpoint_restores_everything(sparse_learner, train_on_random_episodes, tmp_path):
-    learner, _ = sparse_learner(standardise_rewards=True, standardise_returns=True)
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+def test_checkpoint_restores_everything(
+    sparse_learner, train_on_random_episodes, tmp_path, algorithm
+):
+    settings = {
+        "algorithm": algorithm, "standardise_rewards": True, "standardise_returns": True,
+    }  # fmt: skip
+    learner, _ = sparse_learner(**settings)
     train_on_random_episodes(learner, 5)
     learner.save_models(str(tmp_path))
-    other, _ = sparse_learner(seed=99, standardise_rewards=True, standardise_returns=True)
+    other, _ = sparse_learner(seed=99, **settings)
     other.load_models(str(tmp_path))
     for name, weight in learner.networks.weights.items():
         assert torch.equal(weight, other.networks.weights[name])
-        assert torch.equal(weight, other.networks.target_weights[name])
+    for name, target in other.networks.target_weights.items():
+        assert torch.equal(target, learner.networks.weights[name])
     assert_nothing_outside_the_masks(other)
     for name, mask in learner.networks.topology.masks.items():
         assert torch.equal(mask, other.networks.topology.masks[name])
     assert other.training_steps == 5
-    assert torch.equal(other.rew_ms.mean, learner.rew_ms.mean)
+    assert torch.equal(other.regression.rew_ms.mean, learner.regression.rew_ms.mean)
     assert not list(tmp_path.glob("*.tmp"))
     learner.copy_to_targets()  # the one thing a load does beyond restoring
-    other.online_buffer = learner.online_buffer
+    other.replay.buffer = learner.replay.buffer
     for one in (learner, other):
-        one.online_buffer.generator.manual_seed(1)
+        one.replay.buffer.generator.manual_seed(1)
         train_on_random_episodes(one, 1, seed=3)
-        one.online_buffer._episodes.pop()
+        one.replay.buffer._episodes.pop()
     assert all(
         torch.equal(weight, other.networks.weights[name])
         for name, weight in learner.networks.weights.items()
     )
+
+
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix"])
+def test_a_winning_ticket_has_the_masks_of_a_run_and_the_first_weights(
+    sparse_learner, train_on_random_episodes, tmp_path, algorithm
+):
+    run, _ = sparse_learner(algorithm=algorithm)
+    random_start = {name: mask.clone() for name, mask in run.networks.topology.masks.items()}
+    train_on_random_episodes(run, 4)
+    run.save_models(str(tmp_path))
+
+    static = {"topology": "static", "mask_from": str(tmp_path)}
+    ticket, _ = sparse_learner(static, algorithm=algorithm)
+    dense, _ = sparse_learner({"topology": "dense"}, algorithm=algorithm)
+
+    moved = 0
+    for name, mask in run.networks.topology.masks.items():
+        assert torch.equal(ticket.networks.topology.masks[name], mask)
+        first = dense.networks.weights[name]
+        assert torch.equal(ticket.networks.weights[name], first * mask)
+        moved += int((mask & ~random_start[name]).sum())
+    assert moved > 0
+    train_on_random_episodes(ticket, 4, look=assert_nothing_outside_the_masks)
+    with pytest.raises(CheckpointError, match=r"mast\.mask_from=.* the sparsity options differ"):
+        sparse_learner({**static, "sparsity": 0.8}, algorithm=algorithm)
 
 
 def test_foreign_checkpoints_are_refused(sparse_learner, tmp_path):
@@ -212,7 +267,7 @@ def test_cuda_trains_as_the_cpu_does(bench, sparse_learner, train_on_random_epis
         generator = torch.Generator().manual_seed(0)
         for update in range(1, 6):
             fields = bench.random_fields(generator, episodes=4, steps=8, **DIMS)
-            learner.online_buffer.insert(fields)
+            learner.replay.buffer.insert(fields)
             batch = bench.batch(scheme, 3, fields)
             batch.to(learner.args.device)
             learner.train(batch, t_env=100 * update, episode_num=update)
@@ -254,6 +309,55 @@ def test_a_controller_with_inputs_of_its_own_is_stepped(bench, make_args, mast_o
     assert not engines.knows(Own(scheme, {"agents": 3}, args), bench.modules)
 
 
+class WithBaseline(MastQLearner):
+    """An algorithm with a network of its own: a value of the state beside the joint one."""
+
+    def build(self, scheme, host):
+        super().build(scheme, host)
+        self.baseline = torch.nn.Linear(scheme["state"]["vshape"], 4)
+        self.target_baseline = copy.deepcopy(self.baseline)
+
+    def online(self):
+        return {**super().online(), "baseline": self.baseline}
+
+    def targets(self):
+        return {**super().targets(), "baseline": self.target_baseline}
+
+    def loss(self, update, target, td_error, mask):
+        loss, parts = super().loss(update, target, td_error, mask)
+        own = (self.baseline(update.data.state[:, :-1]) - target) ** 2 * mask
+        return loss + own.sum() / mask.sum(), parts
+
+
+@pytest.mark.parametrize("engine", ["host", "masked", "sparse"])
+def test_a_network_of_an_extension_is_sparse_too(
+    sparse_learner, train_on_random_episodes, monkeypatch, tmp_path, engine
+):
+    monkeypatch.setitem(LEARNERS, "mast_q_learner", WithBaseline)
+    learner, log = sparse_learner({"engine": engine})
+    train_on_random_episodes(learner, 5, look=assert_nothing_outside_the_masks)
+    kept = int(learner.networks.topology.masks["baseline.weight"].sum())
+    assert 0 < kept < 44
+    assert log.stats["mast_size_baseline"][-1] == kept
+    learner.save_models(str(tmp_path))
+    other, _ = sparse_learner({"engine": engine}, seed=99)
+    other.load_models(str(tmp_path))
+    assert torch.equal(other.baseline.weight, learner.baseline.weight)
+
+
+@pytest.mark.parametrize("engine", ["masked", "sparse"])
+@pytest.mark.parametrize(
+    ("algorithm", "torch_computes"),
+    [("mast_qmix", None), ("mast_cw_qmix", "central_mixer"), ("mast_res", "mixer over joint")],
+)
+def test_what_no_kernel_knows_is_said(sparse_learner, caplog, algorithm, torch_computes, engine):
+    caplog.set_level("INFO")
+    sparse_learner({"engine": engine}, algorithm=algorithm)
+    said = [text for text in caplog.messages if "masked torch for" in text]
+    assert bool(said) == (engine == "sparse" and torch_computes is not None)
+    assert all(torch_computes in text for text in said)
+
+
 def test_which_engine_is_chosen(monkeypatch):
     def choose(wanted="auto", known=True, dense=False, device="cpu"):
         return engines.choose_engine(wanted, known=known, dense=dense, device=device)[0].name
@@ -276,7 +380,8 @@ def test_target_options_reach_the_target(sparse_learner):
     q = torch.randn(2, 6, 3, 5, generator=generator)
     available = torch.ones(2, 6, 3, 5)
     expected = targets.soft_mellowmax(q, available, 0.5, 4.0)
-    torch.testing.assert_close(learner._operate(q, available, q), expected, rtol=0, atol=1e-6)
+    operated = learner.regression.operate(q, available, q, learner.engine)
+    torch.testing.assert_close(operated, expected, rtol=0, atol=1e-6)
     fields = {
         "rewards": torch.randn(2, 6, 1, generator=generator),
         "terminated": torch.zeros(2, 6, 1),
@@ -285,15 +390,15 @@ def test_target_options_reach_the_target(sparse_learner):
     data = SimpleNamespace(**fields)
     values = torch.randn(2, 6, 1, generator=generator)
     step = (*fields.values(), values, learner.args.gamma)
-    assert torch.equal(
-        learner._targets_of("td_lambda", data, values), targets.td_lambda(*step, 0.3)
-    )
-    assert torch.equal(learner._targets_of("n_step", data, values), targets.n_step(*step, 2))
+    target = learner.regression.target
+    rewards = fields["rewards"]
+    assert torch.equal(target("td_lambda", data, rewards, values), targets.td_lambda(*step, 0.3))
+    assert torch.equal(target("n_step", data, rewards, values), targets.n_step(*step, 2))
 
 
 def test_hybrid_switches_at_t_0(sparse_learner):
     learner, _ = sparse_learner({"td_lambda_start": 0.5}, t_max=1000)
-    assert [learner.target_kind(t) for t in (0, 499, 500, 999)] == [
+    assert [learner.regression.kind(t) for t in (0, 499, 500, 999)] == [
         "one_step", "one_step", "td_lambda", "td_lambda",
     ]  # fmt: skip
 

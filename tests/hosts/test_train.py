@@ -99,9 +99,13 @@ def test_training_goes_on_from_a_checkpoint(trained, mast_train, tmp_path):
 VARIANTS = {
     "vdn-set-rmsprop": ("mast_vdn", "mast.topology=set", "mast.sparsity=0.95",
                         "mast.optimizer=rmsprop"),
-    "iql-ff-n-step": ("mast_vdn", "mixer=None", "use_rnn=False", "mast.target=n_step"),
+    "iql-ff-n-step": ("mast_iql", "use_rnn=False", "mast.target=n_step"),
+    "ow-soft-targets": ("mast_ow_qmix", "no_dual_buffers", "standardise_returns=True",
+                        "target_update_interval_or_tau=0.05"),
+    "cw-per-agent-rlx2": ("mast_cw_qmix", "per_agent", "rlx2", "mast.dynamic_buffer_minimum=4",
+                          "mast.dynamic_buffer_interval=2"),
+    "res": ("mast_res", "mast.res_lambda=0.1"),
     "per-agent-parallel": ("mast_qmix_ns", "runner=mast_parallel", "batch_size_run=2"),
-    "soft-targets": ("mast_qmix", "standardise_returns=True", "target_update_interval_or_tau=0.05"),
 }  # fmt: skip
 
 
@@ -114,14 +118,17 @@ def test_variants_train(mast_train, records, tmp_path, variant):
         assert (sparsity, config["mast"]["topology"]) == (0.95, "set")
     assert metrics["mast_sparsity_agent"][-1] == pytest.approx(sparsity, abs=2e-3)
     assert all(abs(loss) < 1e6 for loss in metrics["loss"])
-    if variant == "per-agent-parallel":
+    if variant == "cw-per-agent-rlx2":
+        assert config["mast"]["target"] == "delayed_n_step"
+        assert max(metrics["mast_policy_distance"]) > 0
+    if "per-agent" in variant:
         densities = [metrics[f"mast_density_agent_{agent}"][-1] for agent in range(2)]
         assert sum(densities) / 2 == pytest.approx(0.1, abs=2e-3)
         assert densities[0] != densities[1]
 
 
 def test_an_ablation_file_does_what_it_says(mast_train, records, tmp_path):
-    mast_train(tmp_path, "mast_qmix", "config_overrides/ablations/no_td_lambda.yaml", "seed=3")
+    mast_train(tmp_path, "mast_qmix", "no_td_lambda", "seed=3")
     [(_, config, metrics)] = records(tmp_path)
     mast = config["mast"]
     assert (mast["target"], mast["sparsity"], mast["topology"]) == ("one_step", 0.9, "rigl")

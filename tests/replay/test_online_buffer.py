@@ -112,3 +112,42 @@ def test_stored_episodes_need_no_gradient():
     buffer.insert({"obs": torch.ones(1, 3, requires_grad=True)})
 
     assert not buffer.sample(1)["obs"].requires_grad
+
+
+def measured(distances):
+    """A distance for each episode's number, and what was asked for."""
+    asked = []
+
+    def distance(fields):
+        numbers = fields["actions"][:, 0, 0].tolist()
+        asked.append(numbers)
+        return sum(distances[number] for number in numbers) / len(numbers)
+
+    return distance, asked
+
+
+def test_the_oldest_episodes_are_dropped_while_they_are_far():
+    buffer = buffer_with(*range(10))
+    distance, asked = measured([0.9, 0.9, 0.5, 0.7, 0.1, 0.3, 0.9, 0.9, 0.9, 0.9])
+
+    far = buffer.drop_stale(distance, bound=0.2, group=2, minimum=2)
+
+    assert asked == [[0, 1], [2, 3], [4, 5]]  # means 0.9, 0.6, 0.2: the bound itself is near
+    assert far == pytest.approx(0.2)
+    assert sorted(drawn(buffer, len(buffer))) == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(("minimum", "left"), [(7, 8), (8, 8), (9, 10), (10, 10), (50, 10)])
+def test_the_minimum_is_kept_however_far_the_policy_is(minimum, left):
+    buffer = buffer_with(*range(10))
+    distance, _ = measured([1.0] * 10)
+
+    buffer.drop_stale(distance, bound=0.0, group=2, minimum=minimum)
+
+    assert len(buffer) == left
+
+
+def test_a_buffer_at_its_minimum_is_not_measured():
+    buffer = buffer_with(*range(3))
+
+    assert buffer.drop_stale(lambda fields: pytest.fail("measured"), 0.0, 2, minimum=2) == 0.0

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epymarl_mast.sparse import sparse_layers
-from epymarl_mast.sparse.accounting import network_cost, q_learning_cost
+from epymarl_mast.sparse.accounting import NetworkCost, network_cost, q_learning_cost
 
 
 def agent(inputs, rnn):
@@ -144,6 +144,19 @@ def test_qmix_by_hand():
     assert total.train_flops == pytest.approx(128 * (6988.992 + 11942.866), rel=1e-6)
     assert total.train_flops_ratio == pytest.approx(18931.858 / 189265, rel=1e-6)
     assert total.test_flops_ratio == pytest.approx(6988.992 / 69874, rel=1e-6)
+
+
+def test_weighted_qmix_by_hand():
+    """B(3A + 3M + 4A_u + 4M_u); the monotonic networks have no targets."""
+    flops = {"agent": 10.0, "mixer": 20.0, "central_agent": 100.0, "central_mixer": 1000.0}
+    networks = {name: NetworkCost(1, 2, own, 2 * own) for name, own in flops.items()}
+    passes = {"agent": 3, "mixer": 3, "central_agent": 4, "central_mixer": 4}
+
+    total = q_learning_cost(networks, 32, passes, without_target=("agent", "mixer"))
+
+    assert (total.size, total.dense_size) == (6, 12)
+    assert total.train_flops == 32 * (3 * 10 + 3 * 20 + 4 * 100 + 4 * 1000)
+    assert (total.train_flops_ratio, total.test_flops) == (0.5, 10.0)
 
 
 def test_without_a_mixer_only_the_agent_counts():

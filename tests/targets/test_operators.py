@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import tensor
 
-from epymarl_mast.targets import maximum, mellowmax, soft_mellowmax, softmax_expectation
+from epymarl_mast.targets import maximum, mellowmax, soft_mellowmax, softmax_expectation, softmax_of
 
 LN2 = math.log(2.0)
 OPERATORS = {
@@ -216,3 +216,25 @@ def test_no_available_action_gives_zero(operator, garbage):
     values = operator(q, tensor([[0, 0], [1, 0]]))
 
     torch.testing.assert_close(values, tensor([0.0, 1.0]))
+
+
+def test_softmax_of_weighs_one_thing_by_another():
+    """Weights 1/3 and 2/3 from scores 0 and ln 2, and an unavailable entry beside them."""
+    scores, values = double([0.0, LN2, 1e30]), double([3.0, 6.0, math.inf])
+
+    value = softmax_of(scores, values, tensor([1, 1, 0]), beta=1.0)
+
+    assert value.item() == pytest.approx(5.0, rel=1e-12)
+
+
+@given(rows())
+def test_softmax_of_itself_is_the_expectation(row):
+    q, available = double(row[0]), tensor(row[1])
+
+    value = softmax_of(q, q, available, beta=0.7)
+
+    assert value.item() == pytest.approx(softmax_expectation(q, available, 0.7).item(), abs=1e-9)
+
+
+def test_softmax_of_nothing_is_zero():
+    assert softmax_of(double([1.0, 2.0]), double([1.0, 2.0]), tensor([0, 0]), 1.0).item() == 0.0

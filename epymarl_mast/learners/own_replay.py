@@ -1,0 +1,91 @@
+"""Our own replay buffer beside the host's: the second one, or the one of dynamic capacity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from epymarl_mast.learners.batch import Transitions, episode_batch
+from epymarl_mast.learners.engines import HostEngine, agent_inputs
+from epymarl_mast.learners.regression import greedy_actions
+from epymarl_mast.options import MastOptions
+from epymarl_mast.replay import OnlineBuffer, drop_padding, join_episodes
+
+
+class OwnReplay:
+    """Draws the batch of an update from the host's sample and our own buffer.
+
+    Args:
+        options: the checked ``mast:`` block.
+        args: the run's configuration.
+        seed: of the draws.
+
+    Attributes:
+        buffer: filled by the ``mast_*`` runners.
+        distance: last measured distance of the oldest episodes from the policy, 0 before.
+    """
+
+    def __init__(self, options: MastOptions, args: Any, seed: int) -> None:
+        self.options = options
+        self.group = args.batch_size
+        self.buffer = OnlineBuffer(
+            options.own_buffer_size,
+            torch.Generator().manual_seed(seed),
+            device="cpu" if args.buffer_cpu_only else args.device,
+        )
+        self.distance = 0.0
+
+    def batch(self, sample: Any) -> Any:
+        """The batch of an update.
+
+        With the second buffer, up to ``online_batch_size`` of the newest episodes are joined to the
+        host's sample: early in a run it may hold fewer, then all it has are drawn. With the buffer
+        of dynamic capacity the batch is drawn from that, as many episodes as the sample has.
+        """
+        if self.options.dynamic_buffer_size > 0:
+            size = min(sample.batch_size, len(self.buffer))
+            return episode_batch(drop_padding(self.buffer.sample(size)), like=sample)
+        size = min(self.options.online_batch_size, len(self.buffer))
+        if size == 0:
+            return sample
+        newest = {k: v.to(sample.device) for k, v in self.buffer.sample(size).items()}
+        joined = join_episodes(sample.data.transition_data, drop_padding(newest))
+        return episode_batch(joined, like=sample)
+
+    def adapt(self, updates: int, mac: Any, engine: HostEngine, like: Any) -> None:
+        """After gradient update number ``updates``: if due, fit the capacity to the policy.
+
+        Args:
+            updates: gradient updates so far.
+            mac: the controller whose policy counts.
+            engine: computes its networks.
+            like: a batch of the host.
+        """
+        options = self.options
+        if options.dynamic_buffer_size == 0 or updates % options.dynamic_buffer_interval:
+            return
+        self.distance = self.buffer.drop_stale(
+            lambda fields: distance_from_policy(mac, engine, episode_batch(fields, like)),
+            options.dynamic_buffer_bound,
+            self.group,
+            options.dynamic_buffer_minimum,
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """``{metric: number}`` to log."""
+        metrics = {"mast_online_episodes": float(len(self.buffer))}
+        if self.options.dynamic_buffer_size > 0:
+            metrics["mast_policy_distance"] = self.distance
+        return metrics
+
+
+@torch.no_grad()
+def distance_from_policy(mac: Any, engine: HostEngine, batch: Any) -> float:
+    """Share of the actions in a batch that the greedy policy of today would not take."""
+    data = Transitions.from_batch(batch, as_host=False)
+    inputs = agent_inputs(mac, batch) if engine.needs_inputs else None
+    q_values = engine.unroll(mac, batch, inputs)[:, :-1]  # (B, T, N, U)
+    differs = greedy_actions(q_values, data.available[:, :-1]) != data.actions
+    differing = (differs.squeeze(3) * data.mask).sum()
+    return float(differing / (data.mask.sum() * data.actions.shape[2]))

@@ -1,0 +1,134 @@
+"""MAST for weighted QMIX: OW-QMIX and CW-QMIX.
+
+Unrestricted networks, one agent network of their own and a mixing network that need not be
+monotonic, learn the value of joint actions; their targets give the regression target. The
+monotonic networks follow it by a loss that weighs overestimated actions less.
+
+Legend: B episodes, T transitions, N agents, U actions, E utilities of an action, C columns.
+Source: Rashid et al. 2020; MAST App. A.5.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.learners.batch import Update
+from epymarl_mast.learners.central import CENTRAL_MIXERS
+from epymarl_mast.learners.engines import HostEngine
+from epymarl_mast.learners.q_learner import MastQLearner
+from epymarl_mast.learners.regression import greedy_actions
+from epymarl_mast.schemas import WqmixOptions
+
+
+class MastWqmixLearner(MastQLearner):
+    """OW-QMIX or CW-QMIX by ``mast.weighting``; registered as ``mast_wqmix_learner``."""
+
+    options: WqmixOptions
+
+    def build(self, scheme: Any, host: HostModules) -> None:
+        args = self.args
+        self.mixer = host.mixers[args.mixer](args)
+        wider = copy.copy(args)
+        wider.n_actions = args.n_actions * args.central_action_embed
+        self.central_mac = type(self.mac)(scheme, {"agents": args.n_agents}, wider)
+        self.central_mixer = CENTRAL_MIXERS[args.central_mixer](args)
+        self.target_central_mac = copy.deepcopy(self.central_mac)
+        self.target_central_mixer = copy.deepcopy(self.central_mixer)
+
+    def online(self) -> dict[str, nn.Module]:
+        return {
+            "agent": self.mac.agent,
+            "mixer": self.mixer,
+            "central_agent": self.central_mac.agent,
+            "central_mixer": self.central_mixer,
+        }
+
+    def targets(self) -> dict[str, nn.Module]:
+        # The targets come from the unrestricted networks alone.
+        return {
+            "central_agent": self.target_central_mac.agent,
+            "central_mixer": self.target_central_mixer,
+        }
+
+    def next_values(self, update: Update) -> Tensor:
+        target_q = self._utilities(self.target_central_mac, update, self.central_engine)
+        update.kept["target_utilities"] = target_q
+        available = update.data.available[:, 1:]
+        online_q = update.q_values[:, 1:].detach()
+        if self.args.central_action_embed == 1:
+            operated = self.regression.operate(
+                target_q[:, 1:, ..., 0], available, online_q, self.engine
+            )
+            chosen = operated.unsqueeze(3)  # (B, T, N, E)
+        else:
+            chosen = _pick(target_q[:, 1:], greedy_actions(online_q, available))
+        value: Tensor = self.target_central_mixer(chosen, update.data.state[:, 1:])
+        return value
+
+    def loss(
+        self, update: Update, target: Tensor, td_error: Tensor, mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        engine = self.central_engine if update.engine is self.engine else update.engine
+        utilities = self._utilities(self.central_mac, update, engine)[:, :-1]
+        taken = _pick(utilities, update.data.actions)  # (B, T, N, E)
+        central_values = self.central_mixer(taken, update.data.state[:, :-1])
+        central_error = (central_values - target) * mask
+        with torch.no_grad():
+            weights = self.weights(update, target, td_error)
+        steps = mask.sum()
+        weighted = (weights * td_error**2).sum() / steps
+        central = (central_error**2).sum() / steps
+        parts = {
+            "mast_weighted_loss": weighted.detach(),
+            "mast_central_loss": central.detach(),
+            "mast_weight_mean": (weights * mask).sum() / steps,
+        }
+        return weighted + central, parts
+
+    def weights(self, update: Update, target: Tensor, td_error: Tensor) -> Tensor:
+        """Weight of each squared TD error, (B, T, C): 1 or ``mast.small_weight``.
+
+        ``ow``: 1 where the joint value is below its target. ``cw``: 1 where the joint action taken
+        is the greedy one, or its target is above the value of the greedy one.
+        """
+        if self.options.weighting == "ow":
+            full = td_error < 0
+        else:
+            data = update.data
+            greedy = greedy_actions(update.q_values[:, :-1].detach(), data.available[:, :-1])
+            chosen = _pick(update.kept["target_utilities"][:, :-1], greedy)
+            value_of_greedy = self.target_central_mixer(chosen, data.state[:, :-1])
+            taken_is_greedy = (greedy == data.actions).all(dim=2)  # (B, T, 1)
+            full = taken_is_greedy | (target > value_of_greedy)
+        return torch.where(full, 1.0, self.options.small_weight)
+
+    @cached_property
+    def central_engine(self) -> HostEngine:
+        """Of the same kind as ``engine``, for the unrestricted agent network and its masks."""
+        return type(self.engine)()
+
+    def follow_masks(self) -> None:
+        super().follow_masks()
+        own = self.masks_of("central_agent")
+        self.central_engine.follow({n.removeprefix("central_"): m for n, m in own.items()})
+
+    @property
+    def computed_by_torch(self) -> tuple[str, ...]:
+        return ("central_mixer",)
+
+    def _utilities(self, mac: Any, update: Update, engine: HostEngine) -> Tensor:
+        """(B, T+1, N, U, E) of an unrestricted agent network."""
+        flat = engine.unroll(mac, update.batch, update.inputs)  # (B, T+1, N, U*E)
+        return flat.reshape(*flat.shape[:3], self.args.n_actions, self.args.central_action_embed)
+
+
+def _pick(utilities: Tensor, actions: Tensor) -> Tensor:
+    """Utilities (B, T, N, E) of one action of each agent, from (B, T, N, U, E) and (B, T, N, 1)."""
+    index = actions.unsqueeze(4).expand(-1, -1, -1, -1, utilities.shape[4])
+    return torch.gather(utilities, 3, index).squeeze(3)

@@ -1,0 +1,61 @@
+"""The ``mast:`` block of each learner: which schema it has, and those with options of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from epymarl_mast.errors import OptionError
+from epymarl_mast.options import Fraction, MastOptions, NotNegative, Sparsity
+
+
+class WqmixOptions(MastOptions):
+    """Options of OW-QMIX and CW-QMIX beside the common ones."""
+
+    mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn")
+    without_target: ClassVar[frozenset[str]] = frozenset({"agent", "mixer"})
+
+    central_agent_sparsity: Sparsity | None
+    central_mixer_sparsity: Sparsity | None
+    weighting: Literal["ow", "cw"]
+    small_weight: Fraction
+
+    def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
+        return {"agent": 3, "mixer": 3, "central_agent": 4, "central_mixer": 4}
+
+    def check_with(self, config: Mapping[str, Any]) -> None:
+        mixer = config.get("central_mixer")
+        if mixer not in ("ff", "atten"):
+            raise OptionError(
+                f"central_mixer={mixer!r} is not known to WQMIX: allowed are 'ff' and 'atten'"
+            )
+        embed = config.get("central_action_embed", 1)
+        greedy_online = self.operator == "max" and config.get("double_q", True)
+        if embed != 1 and not greedy_online:
+            raise OptionError(
+                f"central_action_embed={embed} gives an action no single value to operate on: "
+                "allowed is 1, or mast.operator=max with double_q=True"
+            )
+
+
+class ResOptions(MastOptions):
+    """Options of RES beside the common ones."""
+
+    mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn")
+
+    res_operator: Literal["available", "all", "none"]
+    res_beta: NotNegative
+    res_lambda: NotNegative
+
+    def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
+        if self.res_operator == "none":
+            return super().passes(n_agents, n_actions)
+        return {"agent": 4, "mixer": 3 + 2 * n_agents * n_actions}
+
+
+# By the learner's name in the host's registry.
+SCHEMAS: dict[str, type[MastOptions]] = {
+    "mast_q_learner": MastOptions,
+    "mast_wqmix_learner": WqmixOptions,
+    "mast_res_learner": ResOptions,
+}
