@@ -9,6 +9,7 @@ from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
 from epymarl_mast.schemas import SCHEMAS
 
+_PATHS = ("local_results_path", "checkpoint_path")
 _POSITIVE = (
     "t_max",
     "batch_size",
@@ -20,6 +21,7 @@ _POSITIVE = (
     "test_interval",
     "target_update_interval_or_tau",
     "mixing_embed_dim",
+    "hypernet_embed",
     "central_mixing_embed_dim",
     "central_action_embed",
     "epsilon_anneal_time",
@@ -45,6 +47,12 @@ def check_host_options(config: Mapping[str, Any]) -> None:
     for key in _POSITIVE:
         if key in config and not (_is_number(config[key]) and config[key] > 0):
             raise OptionError(f"{key}={config[key]!r} is not allowed: a number > 0 is")
+    for key in _PATHS:
+        if not isinstance(config.get(key, ""), str):
+            raise OptionError(f"{key}={config[key]!r} is not allowed: a path is")
+    seed = config.get("seed", 0)
+    if not (_is_number(seed) and 0 <= seed < 2**32):
+        raise OptionError(f"seed={seed!r} is not allowed: a whole number >= 0 and < 2**32 is")
     gamma = config.get("gamma", 1.0)
     if not (_is_number(gamma) and 0 <= gamma <= 1):
         raise OptionError(f"gamma={gamma!r} is not allowed: a number >= 0 and <= 1 is")

@@ -133,7 +133,8 @@ def _check_type(name: str, value: object, default: object) -> None:
     if isinstance(default, bool):
         fits, words = isinstance(value, bool), "True or False"
     elif isinstance(default, int) and not name.endswith("_or_tau"):
-        whole = isinstance(value, float) and value.is_integer()
+        counts_steps = name in ("t_max", "epsilon_anneal_time") or name.endswith("_interval")
+        whole = isinstance(value, float) and value.is_integer() and counts_steps  # t_max=2e6
         fits = (isinstance(value, int) and not isinstance(value, bool)) or whole
         words = "a whole number"
     elif isinstance(default, (int, float)):

@@ -118,16 +118,20 @@ def keep_results_out_of_git(host: EPyMARL) -> None:
 
 
 def _read_lines(host: EPyMARL) -> list[str]:
-    with host.main.open(encoding="utf-8", newline="") as file:  # keep line endings as they are
-        return file.readlines()
+    try:
+        with host.main.open(encoding="utf-8", newline="") as file:  # line endings as they are
+            return file.readlines()
+    except UnicodeDecodeError as error:
+        raise HostError(f"{host.main} is not UTF-8 text: not attached") from error
 
 
 def _write_lines(host: EPyMARL, lines: list[str]) -> None:
-    temporary = host.main.with_name("main.py.mast-tmp")
+    main = host.main.resolve()  # where it is a link, it stays one
+    temporary = main.with_name("main.py.mast-tmp")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         file.writelines(lines)
-    shutil.copymode(host.main, temporary)
-    temporary.replace(host.main)
+    shutil.copymode(main, temporary)
+    temporary.replace(main)
 
 
 def _stripped(lines: list[str]) -> list[str]:

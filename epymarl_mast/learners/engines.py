@@ -169,20 +169,22 @@ def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tupl
     stranger = "the agent network or its controller is not one of the hosts' own"
     if wanted == "host" or (wanted == "auto" and dense):
         return HostEngine(), "asked for" if wanted == "host" else "dense networks"
+    if wanted == "masked" and known:
+        return MaskedEngine(), "asked for"
     missing = None
     if not known:
         missing = stranger
     elif device != "cpu":
         missing = f"the networks are on {device}"
     elif not kernels.available():
-        missing = "numba or an x86-64 CPU with AVX2 is missing"
+        missing = "a working numba or an x86-64 CPU with AVX2 is missing"
     if wanted in ("auto", "sparse") and missing is None:
         return SparseEngine(), "asked for" if wanted == "sparse" else "known networks on the CPU"
     if wanted == "sparse" or (wanted == "masked" and not known):
         raise OptionError(f"mast.engine={wanted!r} cannot be had: {missing}; allowed is 'auto'")
     if not known:
         return HostEngine(), stranger
-    return MaskedEngine(), "asked for" if wanted == "masked" else f"not sparse: {missing}"
+    return MaskedEngine(), f"not sparse: {missing}"
 
 
 Named = TypeVar("Named")

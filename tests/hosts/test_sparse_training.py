@@ -77,6 +77,7 @@ CASES = {
     "static-sgd": ({"topology": "static", "optimizer": "sgd"}, {}),
     "per-agent-gru": ({"sparsity": 0.8}, PER_AGENT),
     "per-agent-ff-vdn": ({"topology": "set"}, {**PER_AGENT, "use_rnn": False, "mixer": "vdn"}),
+    "per-agent-ids": ({"sparsity": 0.8}, {**PER_AGENT, "obs_last_action": False}),
     "iql-ff": ({"sparsity": 0.95}, {"mixer": None, "use_rnn": False}),
     "ow": ({}, {"algorithm": "mast_ow_qmix", "target_update_interval_or_tau": 0.1}),
     "ow-per-agent": ({}, {"algorithm": "mast_ow_qmix", **PER_AGENT}),

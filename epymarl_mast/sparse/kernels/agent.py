@@ -208,7 +208,16 @@ def _placed(inputs: AgentInputs, lanes: Lanes) -> tuple[Any, ...]:
     size = inputs.observations.shape[-1]
     if inputs.last_actions is None:
         nothing = (observations, rows, 0, 0)
-        return (observations, rows, by_time, size, *nothing, lanes.pairs[1], inputs.ids, 0)
+        return (
+            observations,
+            rows,
+            by_time,
+            size,
+            *nothing,
+            lanes.pairs[1],
+            inputs.ids,
+            inputs.first_id,
+        )
     actions, (act_batch, act_time, act_agent, _) = flat(inputs.last_actions)
     return (
         observations, rows, by_time, size,

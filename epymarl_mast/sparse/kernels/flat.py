@@ -104,6 +104,7 @@ class FlatNetwork:
         for tensor, view in zip(self.parameters, self._views(whole), strict=True):
             view.copy_(tensor.detach())
             tensor.data = view
+        self._addresses = [tensor.data_ptr() for tensor in self.parameters]
         return whole.numpy()
 
     def _views(self, whole: Tensor) -> list[Tensor]:
@@ -116,7 +117,13 @@ class FlatNetwork:
         return len(self._weights)
 
     def read(self) -> Numbers:
-        """The kept weights and biases as they are now."""
+        """The kept weights and biases as they are now.
+
+        Parameters that were moved elsewhere since, by ``share_memory`` for instance, are brought
+        back first.
+        """
+        if [tensor.data_ptr() for tensor in self.parameters] != self._addresses:
+            self._numbers = self._share_memory()
         kept = self._numbers[self._weights]
         bias = self._numbers[self._biases[0]]
         for places in self._biases[1:]:
@@ -159,7 +166,7 @@ def _weight_places(layer: Layer, starts: Mapping[str, int]) -> Indices:
 class Gradients:
     """Where the kernels sum the gradients of a network's layers.
 
-    Few kept weights are summed as 16 numbers each, see vector.py; for many, those numbers would
+    Few kept weights are summed as 16 numbers each, see products.py; for many, those numbers would
     neither fit the cache nor be worth their memory.
 
     Attributes:

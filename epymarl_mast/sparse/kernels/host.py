@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import platform
 from collections.abc import Iterator
@@ -24,16 +23,19 @@ logger = logging.getLogger(__name__)
 
 @lru_cache(maxsize=1)
 def available() -> bool:
-    """Whether numba is installed and the CPU is an x86-64 one with AVX2 and FMA."""
-    if importlib.util.find_spec("numba") is None or platform.machine() not in _X86:
+    """Whether numba works and compiles, and the CPU is an x86-64 one with AVX2 and FMA."""
+    if platform.machine() not in _X86:
         return False
     try:
+        import numba
         from llvmlite import binding  # type: ignore[import-untyped]
 
         features = binding.get_host_cpu_features()
-    except (ImportError, RuntimeError):  # RuntimeError: LLVM does not know the host
+        compiles = not getattr(numba.config, "DISABLE_JIT", False)
+    except (ImportError, RuntimeError, SystemError, AttributeError):
+        # numba refuses a NumPy it does not know by an ImportError; LLVM may not know the host
         return False
-    return bool(features.get("avx2") and features.get("fma"))
+    return bool(features.get("avx2") and features.get("fma") and compiles)
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-LANES = 64  # rows of a batch in one block; vector.py says why
+LANES = 64  # rows of a batch in one block; emit.py says why
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]

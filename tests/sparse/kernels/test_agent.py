@@ -233,6 +233,29 @@ def test_inputs_in_pieces_are_the_same_as_in_one(sizes, sparsify):
         assert torch.equal(gradient, expected)
 
 
+def test_an_agents_own_inputs_have_its_id_without_last_actions_too(sparsify):
+    agent = ReferenceAgent(9 + 5, 16, 4)
+    sparsify(agent, 0.4)
+    network = kernels.SparseAgent(dict(agent.named_parameters()), {})
+    inputs = kernels.AgentInputs(torch.randn(3, 6, 5, 9), ids=5)
+
+    assert torch.equal(network(inputs.of_agent(3)), network(inputs)[:, :, 3:4])
+
+
+@pytest.mark.parametrize(
+    "move", [nn.Module.share_memory, lambda module: module.double().float()], ids=["share", "cast"]
+)
+def test_parameters_that_were_moved_are_followed(move):
+    agent = ReferenceAgent(9, 16, 4)
+    network = kernels.SparseAgent(dict(agent.named_parameters()), {})
+    inputs = torch.randn(2, 3, 2, 9)
+    move(agent)
+    with torch.no_grad():
+        agent.fc2.weight.mul_(2.0)
+
+    torch.testing.assert_close(network(kernels.AgentInputs(inputs)), agent(inputs))
+
+
 def test_inputs_have_the_action_of_the_step_before_and_the_id():
     observations, last = torch.randn(2, 3, 2, 1), torch.randn(2, 3, 2, 2)
 

@@ -89,3 +89,17 @@ def test_processes_compile_one_after_the_other(tmp_path):
             other.wait(timeout=1.5)
     output, _ = other.communicate(timeout=60)
     assert output == "384.0\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "broken"), [("NUMBA_DISABLE_JIT", False), ("PYTHONPATH", True)],
+    ids=["no compilation", "cannot be imported"],
+)  # fmt: skip
+def test_a_numba_that_does_not_work_is_not_available(tmp_path, variable, broken):
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.x or less')")
+    program = "from epymarl_mast.sparse import kernels; print(kernels.available())"
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+    done = run(program, **{variable: path if broken else "1"})
+
+    assert done.stdout.strip() == "False"
