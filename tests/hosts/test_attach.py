@@ -155,6 +155,27 @@ def test_windows_line_endings_are_kept(copy, mast, tmp_path):
     assert main.read_bytes() == windows
 
 
+def test_a_main_that_is_a_link_stays_one(copy, mast, tmp_path):
+    main, elsewhere = copy / "src" / "main.py", tmp_path / "my_main.py"
+    main.rename(elsewhere)
+    main.symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    mast(tmp_path, "attach", copy)
+    assert main.is_symlink()
+    assert elsewhere.read_bytes() != before
+    mast(tmp_path, "detach", copy)
+    assert main.is_symlink()
+    assert elsewhere.read_bytes() == before
+
+
+def test_a_main_that_is_not_utf_8_is_refused(copy, mast, tmp_path):
+    main = copy / "src" / "main.py"
+    main.write_bytes(b"# \xe9\n" + main.read_bytes())
+    done = mast(tmp_path, "attach", copy, code=2)
+    assert "is not UTF-8 text" in done.err
+    assert "Traceback" not in done.err
+
+
 @pytest.mark.parametrize("tool", ["git", "patch"])
 def test_the_shipped_patch_is_what_attach_does(copy, mast, tmp_path, repository, tool):
     patch = repository / "patches" / "epymarl-plugins.patch"
