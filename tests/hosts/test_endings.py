@@ -46,7 +46,7 @@ def test_a_failed_run_exits_with_1(run_program, arguments, tmp_path):
 
 
 def test_ctrl_c_exits_with_130_and_says_where_the_results_lie(arguments, tmp_path):
-    command = [sys.executable, "-m", "epymarl_mast", *arguments, "t_max=1000000",
+    command = [sys.executable, "-m", "epymarl_mast", *arguments, "t_max=100000",
                "runner=mast_parallel", "batch_size_run=2"]  # fmt: skip
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "MAST_HOST_PLOTS": "0"}
     said = tmp_path / "said.txt"

@@ -109,7 +109,13 @@ VARIANTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+# Tested as learners in test_wqmix_reference.py and test_res_reference.py; whole runs take longer.
+LONG = ("ow-soft-targets", "cw-per-agent-rlx2", "res")
+
+
+@pytest.mark.parametrize(
+    "variant", [pytest.param(v, marks=pytest.mark.long if v in LONG else ()) for v in VARIANTS]
+)
 def test_variants_train(mast_train, records, tmp_path, variant):
     mast_train(tmp_path, *VARIANTS[variant], "mast.topology_interval=5", "seed=2")
     [(_, config, metrics)] = records(tmp_path)
