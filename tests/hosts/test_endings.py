@@ -45,6 +45,7 @@ def test_a_failed_run_exits_with_1(run_program, arguments, tmp_path):
     assert status(tmp_path) == "FAILED"
 
 
+@pytest.mark.long
 def test_ctrl_c_exits_with_130_and_says_where_the_results_lie(arguments, tmp_path):
     command = [sys.executable, "-m", "epymarl_mast", *arguments, "t_max=100000",
                "runner=mast_parallel", "batch_size_run=2"]  # fmt: skip

@@ -49,7 +49,7 @@ def assert_masked(learner):
             assert state is None or not state[~mask].any(), f"{key} of {name}"
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=SIZES, network=NETWORKS, sparse=SPARSE)
 def test_masks_hold_and_the_same_seed_is_the_same_run(
     bench, make_args, mast_options, sizes, network, sparse

@@ -36,6 +36,7 @@ def unused_port():
         return probe.getsockname()[1]
 
 
+@pytest.mark.long
 def test_a_run_without_its_mongo_goes_on_in_files(mast_train, records, tmp_path):
     address = f"127.0.0.1:{unused_port()}"
     started = time.monotonic()

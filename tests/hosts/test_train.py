@@ -109,8 +109,9 @@ VARIANTS = {
 }  # fmt: skip
 
 
-# Tested as learners in test_wqmix_reference.py and test_res_reference.py; whole runs take longer.
-LONG = ("ow-soft-targets", "cw-per-agent-rlx2", "res")
+# Tested as learners in test_wqmix_reference.py, test_res_reference.py and test_sparse_training.py,
+# and test_starcraft.py has the last one's whole run; more whole runs take longer.
+LONG = ("ow-soft-targets", "cw-per-agent-rlx2", "res", "per-agent-parallel")
 
 
 @pytest.mark.parametrize(
