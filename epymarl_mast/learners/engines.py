@@ -20,8 +20,11 @@ from epymarl_mast import targets
 from epymarl_mast.controllers.actor import can_act
 from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts.base import HostModules
-from epymarl_mast.sparse import kernels
+from epymarl_mast.learners.trained import networks_in
+from epymarl_mast.sparse import ParameterVector, kernels
 from epymarl_mast.sparse.kernels import AgentInputs, SparseAgent, SparseMatrix, SparseMixer
+
+Vectors = Mapping[nn.Module, ParameterVector]
 
 # What hosts put in place of an unavailable action's value before an argmax.
 UNAVAILABLE = -9999999
@@ -73,12 +76,13 @@ class HostEngine:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
 
-    def follow(self, masks: Mapping[str, Tensor]) -> None:
+    def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         """Take over the masks as they are now.
 
         Args:
             masks: ``{name: bool mask}``, named ``agent.…`` and ``mixer.…``; a weight matrix in none
                 of them is dense.
+            vectors: of the networks that are trained as one, see :mod:`.trained`.
         """
 
 
@@ -91,8 +95,8 @@ class MaskedEngine(HostEngine):
     def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
         dense = inputs.dense()
-        agents = getattr(mac.agent, "agents", None)
-        if agents is None:
+        agents = networks_in(mac.agent)
+        if agents == [mac.agent]:
             return _sequence(mac.agent, dense)
         return torch.cat([_sequence(agent, dense[:, :, [i]]) for i, agent in enumerate(agents)], 2)
 
@@ -106,10 +110,12 @@ class SparseEngine(HostEngine):
 
     def __init__(self) -> None:
         self._patterns: dict[str, dict[str, SparseMatrix]] = {}
+        self._vectors: Vectors = {}
         self._agents: dict[nn.Module, list[SparseAgent]] = {}
         self._mixers: dict[nn.Module, SparseMixer | None] = {}
 
-    def follow(self, masks: Mapping[str, Tensor]) -> None:
+    def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
+        self._vectors = vectors
         self._patterns = {"agent": {}, "mixer": {}}
         for name, mask in masks.items():
             network, _, parameter = name.partition(".")
@@ -132,8 +138,8 @@ class SparseEngine(HostEngine):
             return agent_values
         if mixer not in self._mixers:
             weights = dict(mixer.named_parameters())
-            own = SparseMixer(weights, self._patterns["mixer"]) if weights else None
-            self._mixers[mixer] = own
+            patterns, vector = self._patterns["mixer"], self._vectors.get(mixer)
+            self._mixers[mixer] = SparseMixer(weights, patterns, vector) if weights else None
         kept = self._mixers[mixer]
         return (
             super().mix(mixer, agent_values, state) if kept is None else kept(agent_values, state)
@@ -147,11 +153,15 @@ class SparseEngine(HostEngine):
 
     def _compress(self, agent: nn.Module) -> list[SparseAgent]:
         """One network, or one of each agent."""
-        weights, patterns = dict(agent.named_parameters()), self._patterns["agent"]
-        if "fc1.weight" in weights:
-            return [SparseAgent(weights, patterns)]
-        prefixes = dict.fromkeys(".".join(name.split(".")[:2]) + "." for name in weights)
-        return [SparseAgent(_below(p, weights), _below(p, patterns)) for p in prefixes]
+        patterns = self._patterns["agent"]
+        networks = networks_in(agent)
+        own = [patterns]
+        if networks != [agent]:
+            own = [_below(f"agents.{i}.", patterns) for i in range(len(networks))]
+        return [
+            SparseAgent(dict(network.named_parameters()), kept, self._vectors.get(network))
+            for network, kept in zip(networks, own, strict=True)
+        ]
 
 
 def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tuple[HostEngine, str]:

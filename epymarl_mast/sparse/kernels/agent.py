@@ -23,6 +23,7 @@ from epymarl_mast.sparse.kernels.patterns import (
     stacked,
 )
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
+from epymarl_mast.sparse.vector import ParameterVector
 
 
 class AgentInputs(NamedTuple):
@@ -76,18 +77,24 @@ class SparseAgent:
             network is recurrent.
         patterns: the kept weights of each matrix, by the same names; a matrix that is missing
             here is dense. Absent weights are never read, and their gradient is 0.
+        vector: the weights in one piece, where gradients are for it and not for each of them.
 
     Raises:
         ValueError: if a pattern does not fit, or weights are not float32 on the CPU.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        patterns: Mapping[str, SparseMatrix],
+        vector: ParameterVector | None = None,
+    ) -> None:
         self.recurrent = "rnn.weight_ih" in weights
         core = ("rnn.weight_ih", "rnn.weight_hh") if self.recurrent else ("rnn.weight",)
         layers = [
             _layer(names, weights, patterns) for names in (("fc1.weight",), core, ("fc2.weight",))
         ]
-        self.network = FlatNetwork(weights, layers)
+        self.network = FlatNetwork(vector or weights, layers)
         self.hidden, self.features = self.network.layers[0].matrix.shape
         self.actions = self.network.layers[2].matrix.shape[0]
 
@@ -106,9 +113,9 @@ class SparseAgent:
         Raises:
             ValueError: if the inputs do not fit the network or are not float32 on the CPU.
         """
-        parameters = self.network.parameters
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in parameters):
-            return _Unroll.apply(self, inputs, lengths, *parameters)  # type: ignore[no-untyped-call, no-any-return]
+        leaves = self.network.leaves
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in leaves):
+            return _Unroll.apply(self, inputs, lengths, *leaves)  # type: ignore[no-untyped-call, no-any-return]
         return self.forward(inputs, lengths, save=False)[0]
 
     def forward(
@@ -137,7 +144,7 @@ class SparseAgent:
         return outputs, _Saved(inputs, lanes, zh, gates, numbers)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> list[Tensor]:
-        """The gradient of each parameter."""
+        """The gradient of each of the network's leaves."""
         inputs, lanes, zh, gates, numbers = saved
         gradients = self.network.gradients()
         # Steps whose gradients are summed in registers: more pays where sums are costly.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from epymarl_mast.sparse.kernels.patterns import Csr, Floats, Indices, JoinedMatrix
 from epymarl_mast.sparse.kernels.workspace import Lease
+from epymarl_mast.sparse.vector import ParameterVector
 
 _WIDTH = 16  # of a vector
 _SPREAD_UP_TO = 20_000  # kept weights: 1.3 MB
@@ -51,22 +52,29 @@ class FlatNetwork:
     """The layers of a network whose parameters share one array.
 
     Args:
-        parameters: float32 on the CPU, by name; each becomes a view of the array, with the values
-            that it has.
+        parameters: float32 on the CPU, by name; or the vector that they are views of.
         layers: every parameter is in one of them.
+
+    Attributes:
+        leaves: what gradients are for: the vector, or the parameters where none was given, which
+            then become views of one with the values that they have.
 
     Raises:
         ValueError: for parameters of another type or on another device.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], layers: Sequence[Layer]) -> None:
+    def __init__(
+        self, parameters: Mapping[str, Tensor] | ParameterVector, layers: Sequence[Layer]
+    ) -> None:
         self.layers = tuple(layers)
-        self.parameters = list(parameters.values())
-        self._shapes = [tensor.shape for tensor in self.parameters]
-        self._sizes = [tensor.numel() for tensor in self.parameters]
-        ends = np.cumsum(self._sizes)
-        starts = dict(zip(parameters, (ends - self._sizes).tolist(), strict=True))
-        self._count = int(ends[-1])  # P; a number more, always 0, is where nothing is
+        if isinstance(parameters, ParameterVector):
+            self._vector = parameters
+            self.leaves: list[Tensor] = [parameters.tensor]
+        else:
+            self._vector = ParameterVector(parameters)
+            self.leaves = self._vector.parameters
+        starts = self._vector.starts
+        self._count = self._vector.tensor.numel()  # P; the number beyond is where nothing is
         places = [_weight_places(layer, starts) for layer in self.layers]
         self._weights = np.concatenate(places)
         self._of_layers = _slices([len(place) for place in places])
@@ -78,7 +86,7 @@ class FlatNetwork:
                 for part, layer in zip(self._of_layers, self.layers, strict=True)
             ]
         )
-        self._numbers = self._share_memory()
+        self._numbers = self._memory()
 
     def _bias_places(self, starts: Mapping[str, int]) -> list[Indices]:
         """Where the bias of each row lies; an array more where rows have two."""
@@ -94,22 +102,12 @@ class FlatNetwork:
                 free[at] = starts[name] + np.arange(len(own))
         return arrays
 
-    def _share_memory(self) -> Floats:
-        for tensor in self.parameters:
-            if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-                raise ValueError(
-                    f"float32 on the CPU is needed, not {tensor.dtype} on {tensor.device}"
-                )
-        whole = torch.zeros(self._count + 1)
-        for tensor, view in zip(self.parameters, self._views(whole), strict=True):
-            view.copy_(tensor.detach())
-            tensor.data = view
-        self._addresses = [tensor.data_ptr() for tensor in self.parameters]
-        return whole.numpy()
-
-    def _views(self, whole: Tensor) -> list[Tensor]:
-        parts = torch.split(whole[:-1], self._sizes)
-        return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+    def _memory(self) -> Floats:
+        tensor = self._vector.tensor.detach()
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ValueError(f"float32 on the CPU is needed, not {tensor.dtype} on {tensor.device}")
+        numbers: Floats = tensor.as_strided((self._count + 1,), (1,)).numpy()
+        return numbers
 
     @property
     def kept(self) -> int:
@@ -122,8 +120,8 @@ class FlatNetwork:
         Parameters that were moved elsewhere since, by ``share_memory`` for instance, are brought
         back first.
         """
-        if [tensor.data_ptr() for tensor in self.parameters] != self._addresses:
-            self._numbers = self._share_memory()
+        if self._vector.renew() or self._numbers.ctypes.data != self._vector.tensor.data_ptr():
+            self._numbers = self._memory()
         kept = self._numbers[self._weights]
         bias = self._numbers[self._biases[0]]
         for places in self._biases[1:]:
@@ -143,12 +141,14 @@ class FlatNetwork:
         return Gradients(self)
 
     def dense(self, kept: Floats, bias: Floats) -> list[Tensor]:
-        """Gradients of all parameters from those of kept weights and of all rows' biases."""
+        """Gradients of the leaves from those of kept weights and of all rows' biases."""
         whole = np.zeros(self._count + 1, np.float32)
         whole[self._weights] = kept
         for places in self._biases:
             whole[places] = bias
-        return self._views(torch.from_numpy(whole))
+        gradient = torch.from_numpy(whole)[:-1]
+        whole_is_leaf = self.leaves[0] is self._vector.tensor
+        return [gradient] if whole_is_leaf else self._vector.split(gradient)
 
 
 def _slices(sizes: Sequence[int]) -> list[slice]:
@@ -187,7 +187,7 @@ class Gradients:
         self.values, self.biases = parts[: len(matrices)], parts[len(matrices) :]
 
     def tensors(self) -> list[Tensor]:
-        """The gradient of each of the network's parameters, 0 where no weight is kept."""
+        """The gradient of each of the network's leaves, 0 where no weight is kept."""
         sums = self._all
         if self.spread:
             sums = sums.reshape(-1, _WIDTH) @ np.ones(_WIDTH, np.float32)

@@ -17,6 +17,7 @@ from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
+from epymarl_mast.sparse.vector import ParameterVector
 
 # The layers that read the state, as their rows follow each other in one matrix; layers on them.
 _ONE_LAYER = (("hyper_w_1", "hyper_w_final", "hyper_b_1", "V.0"), ("V.2",))
@@ -34,16 +35,22 @@ class SparseMixer:
             hypernets of one or two layers, which are moved to shared memory.
         patterns: the kept weights of each matrix, by the same names; a matrix that is missing
             here is dense. Absent weights are never read, and their gradient is 0.
+        vector: the weights in one piece, where gradients are for it and not for each of them.
 
     Raises:
         ValueError: if a pattern does not fit, or weights are not float32 on the CPU.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        patterns: Mapping[str, SparseMatrix],
+        vector: ParameterVector | None = None,
+    ) -> None:
         self.two_layers = "hyper_w_1.0.weight" in weights
         on_state, later = _TWO_LAYERS if self.two_layers else _ONE_LAYER
         layers = [_layer(names, weights, patterns) for names in (on_state, *((n,) for n in later))]
-        self.network = FlatNetwork(weights, layers)
+        self.network = FlatNetwork(vector or weights, layers)
         wide, narrow, self.embed, _ = (len(weights[f"{name}.bias"]) for name in on_state)
         self.state_features = layers[0].matrix.shape[1]
         self._hypernets = (wide, narrow)
@@ -65,7 +72,7 @@ class SparseMixer:
         Raises:
             ValueError: if the state does not fit the network or is not float32 on the CPU.
         """
-        inputs = (agent_values, *self.network.parameters)
+        inputs = (agent_values, *self.network.leaves)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             return _Mix.apply(self, agent_values, state, lengths, *inputs[1:])  # type: ignore[no-untyped-call, no-any-return]
         return self.forward(agent_values, state, lengths, save=False)[0]
@@ -96,7 +103,7 @@ class SparseMixer:
         return outputs, _Saved(agent_values, state, lanes, saved, stride, numbers)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The gradient of the agents' values, and of each parameter."""
+        """The gradient of the agents' values, and of each of the network's leaves."""
         lanes, numbers = saved.lanes, saved.numbers
         values, (value_batch, value_time, _) = flat(saved.agent_values.contiguous())
         states, (state_batch, state_time, _) = flat(saved.state)
