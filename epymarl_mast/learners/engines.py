@@ -52,6 +52,10 @@ class HostEngine:
         steps = [mac.forward(batch, t=t) for t in range(batch.max_seq_length)]
         return torch.stack(steps, dim=1)
 
+    def values_of_actions(self, values: Tensor, actions: Tensor) -> Tensor:
+        """(B, T, N) from values (B, T+1, N, U) and the actions (B, T, N, 1) taken."""
+        return torch.gather(values[:, :-1], 3, actions).squeeze(3)
+
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
         """Joint value (B, T, 1) of agent values (B, T, N); those themselves without a mixer."""
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
@@ -75,6 +79,10 @@ class HostEngine:
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
+
+    def backward_recursion(self, constant: Tensor, slope: Tensor) -> Tensor:
+        """See :func:`epymarl_mast.targets.backward_recursion`; (B, T, C)."""
+        return targets.backward_recursion(constant, slope)
 
     def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         """Take over the masks as they are now.
@@ -133,6 +141,9 @@ class SparseEngine(HostEngine):
         own = [network(inputs.of_agent(i)) for i, network in enumerate(networks)]
         return torch.cat(own, dim=2)
 
+    def values_of_actions(self, values: Tensor, actions: Tensor) -> Tensor:
+        return kernels.values_of_actions(values, actions)
+
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
         if mixer is None:
             return agent_values
@@ -150,6 +161,11 @@ class SparseEngine(HostEngine):
 
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         return kernels.soft_mellowmax(q, available, alpha, omega)
+
+    def backward_recursion(self, constant: Tensor, slope: Tensor) -> Tensor:
+        if constant.dtype != torch.float32:
+            return super().backward_recursion(constant, slope)
+        return kernels.backward_recursion(constant, slope)
 
     def _compress(self, agent: nn.Module) -> list[SparseAgent]:
         """One network, or one of each agent."""

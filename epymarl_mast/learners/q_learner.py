@@ -123,13 +123,14 @@ class MastQLearner:
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
         q_values = engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
-        taken = torch.gather(q_values[:, :-1], 3, data.actions).squeeze(3)  # (B, T, N)
+        taken = engine.values_of_actions(q_values, data.actions)  # (B, T, N)
         values = engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
         with torch.no_grad():
             kind = self.regression.kind(t_env)
             rewards = self.regression.rewards(data)
             update = Update(batch, data, inputs, engine, q_values, values, rewards)
-            target = self.regression.target(kind, data, rewards, self.next_values(update))
+            next_values = self.next_values(update)
+            target = self.regression.target(kind, data, rewards, next_values, self.engine)
 
         td_error = values - target
         mask = data.mask.expand_as(td_error)

@@ -67,9 +67,21 @@ class TrainedParameters:
 
     def step(self, max_norm: float) -> Tensor:
         """Clip the gradients and step; returns their norm before clipping."""
-        norm = torch.nn.utils.clip_grad_norm_(self.tensors, max_norm)
+        norm = self._norm_within(max_norm)
+        if norm is None:
+            norm = torch.nn.utils.clip_grad_norm_(self.tensors, max_norm)
         self.optimiser.step()
         return norm
+
+    def _norm_within(self, max_norm: float) -> Tensor | None:
+        """The gradients' norm if there is nothing to clip; to look is free on the CPU only."""
+        if not self.vectors or self.tensors[0].is_cuda:
+            return None
+        gradients = [tensor.grad for tensor in self.tensors if tensor.grad is not None]
+        norm = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+        )
+        return norm if float(norm) <= max_norm else None
 
     def forget(self, survivors: Mapping[str, Tensor]) -> None:
         """Zero the optimiser's state where weights did not survive a topology update.

@@ -203,7 +203,7 @@ def test_checkpoint_restores_everything(
     for one in (learner, other):
         one.replay.buffer.generator.manual_seed(1)
         train_on_random_episodes(one, 1, seed=3)
-        one.replay.buffer._episodes.pop()
+        one.replay.buffer._places.pop()
     assert all(
         torch.equal(weight, other.networks.weights[name])
         for name, weight in learner.networks.weights.items()

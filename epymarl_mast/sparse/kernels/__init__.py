@@ -8,7 +8,12 @@ imports numba before.
 from epymarl_mast.sparse.kernels.agent import AgentInputs, SparseAgent
 from epymarl_mast.sparse.kernels.host import available
 from epymarl_mast.sparse.kernels.mixer import SparseMixer
-from epymarl_mast.sparse.kernels.operators import greedy_values, soft_mellowmax
+from epymarl_mast.sparse.kernels.operators import (
+    backward_recursion,
+    greedy_values,
+    soft_mellowmax,
+    values_of_actions,
+)
 from epymarl_mast.sparse.kernels.patterns import SparseMatrix
 
 __all__ = [
@@ -17,6 +22,8 @@ __all__ = [
     "SparseMatrix",
     "SparseMixer",
     "available",
+    "backward_recursion",
     "greedy_values",
     "soft_mellowmax",
+    "values_of_actions",
 ]

@@ -42,6 +42,7 @@ def available() -> bool:
 def loops() -> SimpleNamespace:
     """The compiled functions; says so once where their first call will compile them."""
     from epymarl_mast.sparse.kernels import agent_loops, mixer_loops, operator_loops
+    from epymarl_mast.sparse.kernels import loops as shared
     from epymarl_mast.sparse.kernels.cache import is_cached
 
     entries = (
@@ -49,7 +50,9 @@ def loops() -> SimpleNamespace:
         agent_loops.agent_backward,
         mixer_loops.mixer_forward,
         mixer_loops.mixer_backward,
+        shared.add_up,
         operator_loops.greedy_values,
+        operator_loops.backward_recursion,
         operator_loops.soft_mellowmax_parts,
     )
     if not all(map(is_cached, entries)):
