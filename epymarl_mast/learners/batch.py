@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +37,11 @@ class Transitions:
     mask: Tensor
     available: Tensor
     state: Tensor
+
+    @cached_property
+    def inside(self) -> Tensor:
+        """(B, T) bool: inside the episode."""
+        return self.mask.squeeze(2) > 0
 
     @classmethod
     def from_batch(cls, batch: Any, *, as_host: bool) -> Transitions:

@@ -35,6 +35,7 @@ class OwnReplay:
             device="cpu" if args.buffer_cpu_only else args.device,
         )
         self.distance = 0.0
+        self._room: dict[str, torch.Tensor] = {}
 
     def batch(self, sample: Any) -> Any:
         """The batch of an update.
@@ -49,7 +50,8 @@ class OwnReplay:
         size = min(self.options.online_batch_size, len(self.buffer))
         if size == 0:
             return sample
-        joined = join_episodes(sample.data.transition_data, self.buffer.sample(size))
+        newest = self.buffer.sample(size)
+        joined = join_episodes(sample.data.transition_data, newest, self._room)
         return episode_batch(joined, like=sample)
 
     def adapt(self, updates: int, mac: Any, engine: HostEngine, like: Any) -> None:

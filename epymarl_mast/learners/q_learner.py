@@ -81,6 +81,7 @@ class MastQLearner:
             dense=self.options.topology == "dense",
             device=device,
         )
+        self.regression.recursion = self.engine.backward_recursion
         self.follow_masks()
         say(logger, f"mast.engine: {self.engine.name} ({why})")
         if self.options.tiny:
@@ -129,8 +130,7 @@ class MastQLearner:
             kind = self.regression.kind(t_env)
             rewards = self.regression.rewards(data)
             update = Update(batch, data, inputs, engine, q_values, values, rewards)
-            next_values = self.next_values(update)
-            target = self.regression.target(kind, data, rewards, next_values, self.engine)
+            target = self.regression.target(kind, data, rewards, self.next_values(update))
 
         td_error = values - target
         mask = data.mask.expand_as(td_error)

@@ -36,6 +36,7 @@ class Regression:
     Attributes:
         as_host: whether targets and replay are the host's own; then they are so to the last bit.
         rew_ms, ret_ms: running statistics of rewards and returns.
+        recursion: an engine's faster :func:`epymarl_mast.targets.backward_recursion`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Regression:
             and options.target == "one_step"
             and options.own_buffer_size == 0
         )
+        self.recursion = targets.backward_recursion
         self._copies_reward = host.copies_common_reward and reward_columns == 1
         self.ret_ms = host.running_mean_std(shape=(args.n_agents,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
@@ -84,18 +86,13 @@ class Regression:
         """Rewards of a batch, (B, T, 1) or (B, T, N), standardised if the run says so."""
         rewards = data.rewards
         if self.args.standardise_rewards:
-            self.rew_ms.update(rewards if self.as_host else rewards[self._seen(data)])
+            # To leave nothing out is cheaper than to pick everything.
+            everything = self.as_host or bool(data.inside.all())
+            self.rew_ms.update(rewards if everything else rewards[data.inside])
             rewards = (rewards - self.rew_ms.mean) / torch.sqrt(self.rew_ms.var)
         return rewards
 
-    def target(
-        self,
-        kind: str,
-        data: Transitions,
-        rewards: Tensor,
-        next_values: Tensor,
-        engine: HostEngine,
-    ) -> Tensor:
+    def target(self, kind: str, data: Transitions, rewards: Tensor, next_values: Tensor) -> Tensor:
         """Regression targets (B, T, C).
 
         Args:
@@ -103,7 +100,6 @@ class Regression:
             data: the batch.
             rewards: from :meth:`rewards`.
             next_values: (B, T, C) value of the state after each step.
-            engine: computes recursions.
         """
         real = self._seen(data)
         mask = real.unsqueeze(2).to(data.mask.dtype)
@@ -113,8 +109,7 @@ class Regression:
             rewards = rewards.expand(-1, -1, self.args.n_agents)
         step = (rewards, data.terminated, mask, next_values, self.args.gamma)
         if kind == "td_lambda":
-            lam, recursion = self.options.td_lambda, engine.backward_recursion
-            target = targets.td_lambda(*step, lam, recursion=recursion)
+            target = targets.td_lambda(*step, self.options.td_lambda, recursion=self.recursion)
         elif kind == "n_step":
             target = targets.n_step(*step, self.options.n_step)
         else:
@@ -137,8 +132,7 @@ class Regression:
         The hosts compute targets of padded steps too, and their running statistics see those and
         their rewards; no loss does. Ours leave padding out: joining batches adds some.
         """
-        real = data.mask.squeeze(2) > 0
-        return torch.ones_like(real) if self.as_host else real
+        return torch.ones_like(data.inside) if self.as_host else data.inside
 
 
 def greedy_actions(q: Tensor, available: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from epymarl_mast import targets
 from epymarl_mast.costs import training_cost
 from epymarl_mast.errors import CheckpointError, OptionError
 from epymarl_mast.learners import LEARNERS, MastQLearner, engines
+from epymarl_mast.learners.batch import Transitions
 from epymarl_mast.networks import Task, network_shapes
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 from epymarl_mast.sparse.optimizer_state import per_weight_state
@@ -389,13 +389,15 @@ def test_target_options_reach_the_target(sparse_learner):
         "terminated": torch.zeros(2, 6, 1),
         "mask": torch.ones(2, 6, 1),
     }
-    data = SimpleNamespace(**fields)
+    data = Transitions(**fields, actions=None, available=None, state=None)
     values = torch.randn(2, 6, 1, generator=generator)
     step = (*fields.values(), values, learner.args.gamma)
-    target = learner.regression.target
-    rewards = fields["rewards"]
-    assert torch.equal(target("td_lambda", data, rewards, values), targets.td_lambda(*step, 0.3))
-    assert torch.equal(target("n_step", data, rewards, values), targets.n_step(*step, 2))
+
+    def target(kind):
+        return learner.regression.target(kind, data, data.rewards, values)
+
+    torch.testing.assert_close(target("td_lambda"), targets.td_lambda(*step, 0.3))
+    assert torch.equal(target("n_step"), targets.n_step(*step, 2))
 
 
 def test_hybrid_switches_at_t_0(sparse_learner):

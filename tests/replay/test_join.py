@@ -91,6 +91,15 @@ def test_fields_with_more_axes_are_padded_along_time_only():
     assert joined["obs"].sum() == 2 * 3 * 20 + 1 * 6 * 20
 
 
+@given(st.lists(two_batches(), min_size=2, max_size=4))
+def test_memory_that_is_kept_makes_no_difference(pairs):
+    room = {}
+    for first, second in pairs:
+        joined = join_episodes(first, second, room)
+
+        assert all(torch.equal(joined[k], v) for k, v in join_episodes(first, second).items())
+
+
 def test_the_parts_are_left_alone():
     first, second = make_batch([1], 3, seed=0), make_batch([4], 6, seed=1)
 
