@@ -6,8 +6,6 @@ it, so arrays are handed back and reused.
 
 from __future__ import annotations
 
-import weakref
-
 import numpy as np
 
 from epymarl_mast.sparse.kernels.patterns import Floats
@@ -26,9 +24,12 @@ class Lease:
     """
 
     def __init__(self, size: int) -> None:
-        whole = _take(size)
-        self.array: Floats = whole[:size]
-        weakref.finalize(self, _give_back, whole).atexit = False
+        self._whole = _take(size)
+        self.array: Floats = self._whole[:size]
+
+    def __del__(self) -> None:
+        if hasattr(self, "_whole"):  # not where _take failed for want of memory
+            _give_back(self._whole)
 
 
 class Scratch:
