@@ -11,6 +11,8 @@ from epymarl_mast.controllers.actor import Actor, can_act
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.tiny import cut_widths
 
+_COMPILED = ("auto", "sparse")  # engines with which decisions are compiled too
+
 
 def fast_mac(host: HostModules) -> Any:
     """The factory to register: ``(scheme, groups, args) -> controller``.
@@ -48,13 +50,13 @@ def _fast(base: type[Any], host: HostModules) -> type[Any]:
                     last_action=args.obs_last_action,
                     agent_id=args.obs_agent_id,
                     generator=np.random.default_rng(acting_seed),
+                    compiled=getattr(args, "mast", {}).get("engine", "auto") in _COMPILED,
                 )
 
         def start_episodes(self, environments: int) -> Actor | None:
             """An actor with today's weights and fresh memory; None for an agent it cannot run."""
             if self._actor is not None:
-                self._actor.refresh()
-                self._actor.reset(environments)
+                self._actor.start(environments)
             return self._actor
 
         def epsilon_at(self, t_env: int, test_mode: bool) -> float:
