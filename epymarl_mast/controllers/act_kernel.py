@@ -1,7 +1,7 @@
 """Decisions of all agents in numpy, on whole matrices.
 
-Legend: E environments, N agents, R = E*N rows, I inputs, O observation, H hidden units, U actions, K
-networks (1 shared, or N). A layer is a weight (K, in, out) and a bias (K, 1, out).
+Legend: E environments, N agents, R = E*N rows, K networks (1 shared, or N), I inputs, O
+observation, H hidden units, U actions. A layer is a weight (K, in, out) and a bias (K, 1, out).
 """
 
 from __future__ import annotations

@@ -51,10 +51,8 @@ class Actor:
         generator: np.random.Generator,
         compiled: bool = True,
     ) -> None:
-        self._agent = agent
-        self._own = [f"agents.{i}." for i in range(n_agents)]
-        if f"{self._own[0]}fc1.weight" not in agent.state_dict():
-            self._own = [""]
+        modules = getattr(agent, "agents", [agent])  # of each agent, or shared
+        self._parameters = [list(module.named_parameters()) for module in modules]
         self._generator = generator
         self._random = np.zeros(0)
         networks = self._networks()
@@ -106,8 +104,7 @@ class Actor:
 
     def _networks(self) -> list[dict[str, Array]]:
         """The parameters of each network by their names in RNNAgent."""
-        state = {n: w.detach().cpu().numpy() for n, w in self._agent.state_dict().items()}
         return [
-            {n.removeprefix(own): w for n, w in state.items() if n.startswith(own)}
-            for own in self._own
+            {name: weight.detach().cpu().numpy() for name, weight in network}
+            for network in self._parameters
         ]

@@ -1,8 +1,8 @@
 """Compute on kept weights only, on the CPU: an agent's unroll and QMIX's mixing network.
 
 Two networks whose forward and backward touch no absent weight, the target operators between them,
-and the decisions of agents that act. They need numba and an x86-64 CPU with AVX2: ask :func:`available` first. Nothing here
-imports numba before.
+and the decisions of agents that act. They need numba and an x86-64 CPU with AVX2: ask
+:func:`available` first. Nothing here imports numba before.
 """
 
 from epymarl_mast.sparse.kernels.agent import AgentInputs, SparseAgent

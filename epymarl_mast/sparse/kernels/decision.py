@@ -1,7 +1,7 @@
 """Decisions of all agents on kept weights only, one compiled call each.
 
-Legend: E environments, N agents, R = E*N rows, K networks (1 shared, or N); I inputs, O observation,
-H hidden units, U actions.
+Legend: E environments, N agents, R = E*N rows, K networks (1 shared, or N); I inputs, O
+observation, H hidden units, U actions.
 """
 
 from __future__ import annotations
@@ -128,4 +128,5 @@ class SparseDecision:
 
 
 def _layer(network: Network, weight: str, bias: str) -> tuple[Floats, Floats]:
-    return np.ascontiguousarray(network[weight]), network[bias]
+    layer = network[weight], network[bias]
+    return np.ascontiguousarray(layer[0], np.float32), np.ascontiguousarray(layer[1], np.float32)

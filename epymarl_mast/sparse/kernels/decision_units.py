@@ -6,7 +6,7 @@ one vector wide. The places of features that the kernels read (``columns``) coun
 
 # Emitters take LLVM values, which have no types.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
-# ruff: noqa: ANN001, ANN201, ANN202
+# ruff: noqa: ANN001, ANN201
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from epymarl_mast.sparse.kernels.emit import (
     Builder,
     Value,
     address,
+    constant,
     fma,
     index,
     load,
@@ -31,16 +32,27 @@ from epymarl_mast.sparse.kernels.emit import (
 def _row(
     b: Builder, x: Value, columns: Value, values: Value, starts: Value, bias: Value, row: Value
 ) -> Value:
-    """The bias of one row plus its kept weights times their features."""
+    """The bias of one row plus its kept weights times their features.
+
+    Even and odd weights are summed apart: a sum has to wait for the one before it.
+    """
     k, stop = (b.sext(b.load(address(b, starts, row, i)), INDEX) for i in (0, 1))
 
-    def body(i: Value, sums: list[Value]) -> list[Value]:
+    def add(i: Value, total: Value) -> Value:
         weight = splat(b, b.load(address(b, values, i)))
         feature = address(b, x, b.sext(b.load(address(b, columns, i)), INDEX))
-        return [fma(b, weight, load(b, feature), sums[0])]
+        return fma(b, weight, load(b, feature), total)
 
-    (total,) = loop(b, k, stop, [splat(b, b.load(address(b, bias, row)))], body)
-    return total
+    def add_two(pair: Value, sums: list[Value]) -> list[Value]:
+        at = b.add(k, b.mul(pair, index(2)))
+        return [add(at, sums[0]), add(b.add(at, index(1)), sums[1])]
+
+    pairs = b.sdiv(b.sub(stop, k), index(2))
+    start = [splat(b, b.load(address(b, bias, row))), constant(0.0)]
+    even, odd = loop(b, index(0), pairs, start, add_two)
+    left = b.add(k, b.mul(pairs, index(2)))  # one more, if their number is odd
+    (even,) = loop(b, left, stop, [even], lambda i, sums: [add(i, sums[0])])
+    return b.fadd(even, odd)
 
 
 @operation
