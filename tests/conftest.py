@@ -43,6 +43,16 @@ def pytest_report_header() -> str:
     return f"hosts tested: {', '.join(hosts) or 'none'}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items):
+    """``long_on(host)``: a whole run that the other host has in ``make test``."""
+    both = len(hosts_here()) > 1
+    for item in items:
+        on = item.get_closest_marker("long_on")
+        if both and on and item.callspec.params["host"].name == on.args[0]:
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """As the hosts do; also keeps results bit-identical between machines of the same kind."""

@@ -38,6 +38,14 @@ def test_the_core_loads_no_host():
     assert loaded & FOREIGN == set()
 
 
+def test_the_command_line_starts_without_torch():
+    """Which takes two seconds, and attach and doctor do not need it."""
+    loaded = loaded_by("cli.app")
+
+    assert "epymarl_mast.cli.train" in loaded
+    assert "torch" not in loaded
+
+
 @pytest.mark.parametrize("package", CORE)
 def test_a_core_package_imports_no_other_of_ours(package):
     own = f"epymarl_mast.{package}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from epymarl_mast.errors import OptionError, nearest
 
 
@@ -74,7 +72,7 @@ class Plan:
             )
         if self.device not in DEVICES:
             raise OptionError(f"--device={self.device}: allowed are {', '.join(DEVICES)}")
-        if self.device == "cuda" and not torch.cuda.is_available():
+        if self.device == "cuda" and not _has_cuda():
             raise OptionError("--device=cuda: torch finds no CUDA device here; allowed is cpu")
 
     @property
@@ -97,3 +95,9 @@ def stock_options(options: tuple[str, ...]) -> list[str]:
         if equals and not ours:
             kept.append(option)
     return kept
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

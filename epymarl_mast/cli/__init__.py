@@ -1,4 +1,8 @@
-"""The command line: ``mast …``, one file a command."""
+"""The command line: ``mast …``, one file a command.
+
+Commands import inside their functions what needs torch, which takes two seconds: ``mast --help``,
+``attach`` and ``doctor`` do without.
+"""
 
 from __future__ import annotations
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from epymarl_mast.bench.acting import bench_acting
-from epymarl_mast.bench.end_to_end import bench_end_to_end
-from epymarl_mast.bench.learner import bench_learner
-from epymarl_mast.bench.machine import Machine
 from epymarl_mast.bench.plan import DIMS, Plan
-from epymarl_mast.bench.report import Result, check_writable, print_table, write_json
-from epymarl_mast.bench.workplace import use_threads
 from epymarl_mast.hosts import find_host
 from epymarl_mast.hosts.base import Host
+
+if TYPE_CHECKING:
+    from epymarl_mast.bench.machine import Machine
+    from epymarl_mast.bench.report import Result
 
 app = typer.Typer(help="Time against the stock host, on this machine.", no_args_is_help=True)
 
@@ -55,11 +53,11 @@ def learner(
     json: Json = None,
 ) -> None:
     """One gradient update: the host's QLearner, ours sparse and nothing else, and MAST."""
-    check_writable(json)
+    from epymarl_mast.bench.learner import bench_learner
+
     found = find_host(host)
     plan = Plan(_name(found), dims, density, hidden, device, threads, _options(options))
-    use_threads(threads)
-    machine = Machine.here(found, device)
+    machine = _prepare(found, device, threads, json)
     result = bench_learner(plan, repeats, memory=memory)
     said = _command("learner", plan, dims=dims, repeats=repeats, threads=threads)
     _show(said, machine, plan, {"repeats": repeats}, result, json)
@@ -77,11 +75,11 @@ def acting(
     json: Json = None,
 ) -> None:
     """One decision for all agents of an environment, and a step of the runner without one."""
-    check_writable(json)
+    from epymarl_mast.bench.acting import bench_acting
+
     found = find_host(host)
     plan = Plan(_name(found), dims, density, hidden, "cpu", threads, _options(options))
-    use_threads(threads)
-    machine = Machine.here(found)
+    machine = _prepare(found, "cpu", threads, json)
     result = bench_acting(plan, repeats)
     said = _command("acting", plan, dims=dims, repeats=repeats, threads=threads)
     _show(said, machine, plan, {"repeats": repeats}, result, json)
@@ -102,14 +100,25 @@ def end_to_end(
 
     Imports and compilation are outside the time of a run, and shown. The hosts use one thread.
     """
-    check_writable(json)
+    from epymarl_mast.bench.end_to_end import bench_end_to_end
+
     found = find_host(host)
     plan = Plan(_name(found), "lbf", density, hidden, device, 1, _options(options))
-    use_threads(1)
-    machine = Machine.here(found, device)
+    machine = _prepare(found, device, 1, json)
     result = bench_end_to_end(plan, steps, rounds, say=lambda line: typer.echo(line, err=True))
     said = _command("end-to-end", plan, steps=steps, rounds=rounds)
     _show(said, machine, plan, {"steps": steps, "rounds": rounds}, result, json)
+
+
+def _prepare(host: Host, device: str, threads: int, json: Path | None) -> Machine:
+    """Refuse a file that cannot be written, set the threads, and look at the machine."""
+    from epymarl_mast.bench.machine import Machine
+    from epymarl_mast.bench.report import check_writable
+    from epymarl_mast.bench.workplace import use_threads
+
+    check_writable(json)
+    use_threads(threads)
+    return Machine.here(host, device)
 
 
 def _name(host: Host) -> str:
@@ -135,6 +144,8 @@ def _show(
     command: str, machine: Machine, plan: Plan, more: dict[str, Any], result: Result,
     json: Path | None,
 ) -> None:  # fmt: skip
+    from epymarl_mast.bench.report import print_table, write_json
+
     print_table(command, machine, result)
     if json is not None:
         write_json(json, command, machine, plan, more, result)

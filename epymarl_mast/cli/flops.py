@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from epymarl_mast.checks import check_run
-from epymarl_mast.command import SacredCommand
-from epymarl_mast.costs import training_cost
-from epymarl_mast.extensions import load_extensions
-from epymarl_mast.launch import algorithm_path
-from epymarl_mast.networks import Task
-from epymarl_mast.overrides import read_yaml
-from epymarl_mast.sparse.accounting import TrainingCost
+if TYPE_CHECKING:
+    from epymarl_mast.sparse.accounting import TrainingCost
 
 Size = Annotated[int, typer.Option(min=1)]
 
@@ -39,6 +33,14 @@ def flops(
 
     Options of the run follow as for mast train: with mast.sparsity=0.95 hidden_dim=128
     """
+    from epymarl_mast.checks import check_run
+    from epymarl_mast.command import SacredCommand
+    from epymarl_mast.costs import training_cost
+    from epymarl_mast.extensions import load_extensions
+    from epymarl_mast.launch import algorithm_path
+    from epymarl_mast.networks import Task
+    from epymarl_mast.overrides import read_yaml
+
     load_extensions()
     settings = read_yaml(algorithm_path(None, config), f"--config={config}")
     SacredCommand.parse(context.args).apply_to(settings)

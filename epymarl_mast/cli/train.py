@@ -9,9 +9,6 @@ import typer
 
 from epymarl_mast.errors import RunInterrupted
 from epymarl_mast.hosts import find_host
-from epymarl_mast.launch import check_on_loaded_host, prepare
-from epymarl_mast.tracking.mongo import files_where_mongo_is_away
-from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
 
 def train(
@@ -29,7 +26,10 @@ def train(
     Everything but --host goes to the host as it is: --config=NAME, --env-config=NAME, 'with'
     followed by key=value and YAML files, and Sacred's options such as -m host:port:db.
     """
+    from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register
+    from epymarl_mast.tracking.mongo import files_where_mongo_is_away
+    from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
     found = find_host(host)
     invocation = prepare(found, context.args)

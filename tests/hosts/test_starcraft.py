@@ -34,6 +34,7 @@ CASES = {
 }
 
 
+@pytest.mark.long_on("epymarl")
 @pytest.mark.parametrize("case", CASES)
 def test_what_starcraft_tasks_need(train_standin, records, tmp_path, case):
     """The stand-in itself fails the run when an unavailable action is taken."""

@@ -78,6 +78,7 @@ def test_a_checkpoint_is_evaluated(trained, mast_train, records, tmp_path):
     assert "loss" not in metrics
 
 
+@pytest.mark.long_on("epymarl")
 def test_a_checkpoint_of_another_sparsity_is_refused(trained, mast_train, tmp_path):
     checkpoint = f"checkpoint_path={checkpoints(trained.folder)[-1].parent.parent}"
     done = mast_train(tmp_path, "mast_qmix", checkpoint, "mast.sparsity=0.8", code=2)
@@ -114,6 +115,7 @@ VARIANTS = {
 LONG = ("ow-soft-targets", "cw-per-agent-rlx2", "res", "per-agent-parallel")
 
 
+@pytest.mark.long_on("epymarl")
 @pytest.mark.parametrize(
     "variant", [pytest.param(v, marks=pytest.mark.long if v in LONG else ()) for v in VARIANTS]
 )
@@ -134,6 +136,7 @@ def test_variants_train(mast_train, records, tmp_path, variant):
         assert densities[0] != densities[1]
 
 
+@pytest.mark.long_on("epymarl")
 def test_an_ablation_file_does_what_it_says(mast_train, records, tmp_path):
     mast_train(tmp_path, "mast_qmix", "no_td_lambda", "seed=3")
     [(_, config, metrics)] = records(tmp_path)
@@ -184,6 +187,7 @@ def test_the_same_seed_stored_elsewhere_is_the_same_run(
     assert "loss" in events.read_text().splitlines()
 
 
+@pytest.mark.long_on("epymarl")
 def test_stock_algorithm_runs_through_the_launcher(mast_train, records, tmp_path):
     mast_train(tmp_path, "qmix")
     [(_, config, metrics)] = records(tmp_path)
