@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
-
 from epymarl_mast.errors import RunInterrupted
 
 _NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba")
@@ -71,7 +69,7 @@ def pad_short_observations_only(environment: Any) -> None:
 
     def pad_observation(observations: Any) -> Any:
         if all(len(seen) == longest.shape[0] for seen in observations):
-            return [np.array(seen) for seen in observations]
+            return [seen.copy() for seen in observations]
         return pad(observations)
 
     environment._pad_observation = pad_observation
