@@ -68,7 +68,7 @@ def save_learner(learner: Any, folder: Path) -> None:
     learner.mac.save_models(str(folder))
     for name, network in _beside_the_agents(learner).items():
         save_atomically(network.state_dict(), folder / f"{name}.th")
-    save_atomically(learner.optimiser.state_dict(), folder / "opt.th")
+    save_atomically(learner.trained.state_dict(), folder / "opt.th")
     state = {
         "format": FORMAT,
         "options": learner.options.model_dump(),
@@ -93,7 +93,7 @@ def load_learner(learner: Any, folder: Path) -> None:
         learner.mac.load_models(str(folder))
         for name, network in _beside_the_agents(learner).items():
             network.load_state_dict(_load(folder / f"{name}.th"))
-        learner.optimiser.load_state_dict(_load(folder / "opt.th"))
+        learner.trained.load_state_dict(_load(folder / "opt.th"))
         learner.copy_to_targets()
         learner.networks.load_state_dict(state["topology"])
         learner.follow_masks()

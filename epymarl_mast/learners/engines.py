@@ -20,8 +20,11 @@ from epymarl_mast import targets
 from epymarl_mast.controllers.actor import can_act
 from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts.base import HostModules
-from epymarl_mast.sparse import kernels
+from epymarl_mast.learners.trained import networks_in
+from epymarl_mast.sparse import ParameterVector, kernels
 from epymarl_mast.sparse.kernels import AgentInputs, SparseAgent, SparseMatrix, SparseMixer
+
+Vectors = Mapping[nn.Module, ParameterVector]
 
 # What hosts put in place of an unavailable action's value before an argmax.
 UNAVAILABLE = -9999999
@@ -49,6 +52,10 @@ class HostEngine:
         steps = [mac.forward(batch, t=t) for t in range(batch.max_seq_length)]
         return torch.stack(steps, dim=1)
 
+    def values_of_actions(self, values: Tensor, actions: Tensor) -> Tensor:
+        """(B, T, N) from values (B, T+1, N, U) and the actions (B, T, N, 1) taken."""
+        return torch.gather(values[:, :-1], 3, actions).squeeze(3)
+
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
         """Joint value (B, T, 1) of agent values (B, T, N); those themselves without a mixer."""
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
@@ -73,12 +80,17 @@ class HostEngine:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
 
-    def follow(self, masks: Mapping[str, Tensor]) -> None:
+    def backward_recursion(self, constant: Tensor, slope: Tensor) -> Tensor:
+        """See :func:`epymarl_mast.targets.backward_recursion`; (B, T, C)."""
+        return targets.backward_recursion(constant, slope)
+
+    def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         """Take over the masks as they are now.
 
         Args:
             masks: ``{name: bool mask}``, named ``agent.…`` and ``mixer.…``; a weight matrix in none
                 of them is dense.
+            vectors: of the networks that are trained as one, see :mod:`.trained`.
         """
 
 
@@ -91,8 +103,8 @@ class MaskedEngine(HostEngine):
     def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
         dense = inputs.dense()
-        agents = getattr(mac.agent, "agents", None)
-        if agents is None:
+        agents = networks_in(mac.agent)
+        if agents == [mac.agent]:
             return _sequence(mac.agent, dense)
         return torch.cat([_sequence(agent, dense[:, :, [i]]) for i, agent in enumerate(agents)], 2)
 
@@ -106,10 +118,12 @@ class SparseEngine(HostEngine):
 
     def __init__(self) -> None:
         self._patterns: dict[str, dict[str, SparseMatrix]] = {}
+        self._vectors: Vectors = {}
         self._agents: dict[nn.Module, list[SparseAgent]] = {}
         self._mixers: dict[nn.Module, SparseMixer | None] = {}
 
-    def follow(self, masks: Mapping[str, Tensor]) -> None:
+    def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
+        self._vectors = vectors
         self._patterns = {"agent": {}, "mixer": {}}
         for name, mask in masks.items():
             network, _, parameter = name.partition(".")
@@ -127,13 +141,16 @@ class SparseEngine(HostEngine):
         own = [network(inputs.of_agent(i)) for i, network in enumerate(networks)]
         return torch.cat(own, dim=2)
 
+    def values_of_actions(self, values: Tensor, actions: Tensor) -> Tensor:
+        return kernels.values_of_actions(values, actions)
+
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
         if mixer is None:
             return agent_values
         if mixer not in self._mixers:
             weights = dict(mixer.named_parameters())
-            own = SparseMixer(weights, self._patterns["mixer"]) if weights else None
-            self._mixers[mixer] = own
+            patterns, vector = self._patterns["mixer"], self._vectors.get(mixer)
+            self._mixers[mixer] = SparseMixer(weights, patterns, vector) if weights else None
         kept = self._mixers[mixer]
         return (
             super().mix(mixer, agent_values, state) if kept is None else kept(agent_values, state)
@@ -145,13 +162,22 @@ class SparseEngine(HostEngine):
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         return kernels.soft_mellowmax(q, available, alpha, omega)
 
+    def backward_recursion(self, constant: Tensor, slope: Tensor) -> Tensor:
+        if constant.dtype != torch.float32:
+            return super().backward_recursion(constant, slope)
+        return kernels.backward_recursion(constant, slope)
+
     def _compress(self, agent: nn.Module) -> list[SparseAgent]:
         """One network, or one of each agent."""
-        weights, patterns = dict(agent.named_parameters()), self._patterns["agent"]
-        if "fc1.weight" in weights:
-            return [SparseAgent(weights, patterns)]
-        prefixes = dict.fromkeys(".".join(name.split(".")[:2]) + "." for name in weights)
-        return [SparseAgent(_below(p, weights), _below(p, patterns)) for p in prefixes]
+        patterns = self._patterns["agent"]
+        networks = networks_in(agent)
+        own = [patterns]
+        if networks != [agent]:
+            own = [_below(f"agents.{i}.", patterns) for i in range(len(networks))]
+        return [
+            SparseAgent(dict(network.named_parameters()), kept, self._vectors.get(network))
+            for network, kept in zip(networks, own, strict=True)
+        ]
 
 
 def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tuple[HostEngine, str]:

@@ -10,7 +10,7 @@ from epymarl_mast.learners.batch import Transitions, episode_batch
 from epymarl_mast.learners.engines import HostEngine, agent_inputs
 from epymarl_mast.learners.regression import greedy_actions
 from epymarl_mast.options import MastOptions
-from epymarl_mast.replay import OnlineBuffer, drop_padding, join_episodes
+from epymarl_mast.replay import OnlineBuffer, join_episodes
 
 
 class OwnReplay:
@@ -45,12 +45,11 @@ class OwnReplay:
         """
         if self.options.dynamic_buffer_size > 0:
             size = min(sample.batch_size, len(self.buffer))
-            return episode_batch(drop_padding(self.buffer.sample(size)), like=sample)
+            return episode_batch(self.buffer.sample(size), like=sample)
         size = min(self.options.online_batch_size, len(self.buffer))
         if size == 0:
             return sample
-        newest = {k: v.to(sample.device) for k, v in self.buffer.sample(size).items()}
-        joined = join_episodes(sample.data.transition_data, drop_padding(newest))
+        joined = join_episodes(sample.data.transition_data, self.buffer.sample(size))
         return episode_batch(joined, like=sample)
 
     def adapt(self, updates: int, mac: Any, engine: HostEngine, like: Any) -> None:

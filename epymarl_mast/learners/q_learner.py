@@ -28,7 +28,8 @@ from epymarl_mast.learners.engines import (
 )
 from epymarl_mast.learners.own_replay import OwnReplay
 from epymarl_mast.learners.regression import TARGET_KINDS, Regression
-from epymarl_mast.learners.sparse_networks import SparseNetworks, make_optimiser
+from epymarl_mast.learners.sparse_networks import SparseNetworks
+from epymarl_mast.learners.trained import TrainedParameters
 from epymarl_mast.options import MastOptions
 from epymarl_mast.tracking.metrics import log_all, say, sparse_metrics, update_metrics
 
@@ -59,8 +60,8 @@ class MastQLearner:
         self.mac = mac
         # Before mac.online_buffer is set below: no target must share the buffer.
         self.build(scheme, host)
-        self.params = [p for network in self.online().values() for p in network.parameters()]
-        self.optimiser = make_optimiser(self.params, self.options, args)
+        self.trained = TrainedParameters(self.online(), self.options, args)
+        self.optimiser = self.trained.optimiser
 
         topology_seed, replay_seed = np.random.SeedSequence(args.seed).generate_state(2).tolist()
         draws = torch.Generator().manual_seed(topology_seed)
@@ -122,13 +123,14 @@ class MastQLearner:
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
         q_values = engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
-        taken = torch.gather(q_values[:, :-1], 3, data.actions).squeeze(3)  # (B, T, N)
+        taken = engine.values_of_actions(q_values, data.actions)  # (B, T, N)
         values = engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
         with torch.no_grad():
             kind = self.regression.kind(t_env)
             rewards = self.regression.rewards(data)
             update = Update(batch, data, inputs, engine, q_values, values, rewards)
-            target = self.regression.target(kind, data, rewards, self.next_values(update))
+            next_values = self.next_values(update)
+            target = self.regression.target(kind, data, rewards, next_values, self.engine)
 
         td_error = values - target
         mask = data.mask.expand_as(td_error)
@@ -177,7 +179,7 @@ class MastQLearner:
 
     def follow_masks(self) -> None:
         """Tell the engine the masks of the networks it computes."""
-        self.engine.follow(self.masks_of("agent", "mixer"))
+        self.engine.follow(self.masks_of("agent", "mixer"), self.trained.vectors)
 
     def masks_of(self, *networks: str) -> dict[str, Tensor]:
         """``{weight: mask}`` of some networks."""
@@ -191,18 +193,18 @@ class MastQLearner:
 
     def _optimise(self, loss: Tensor, t_env: int) -> Tensor:
         """Gradient step and, when it is due, topology update, in the order of METHOD.md §2."""
-        for parameter in self.params:
-            parameter.grad = None
+        self.trained.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.training_steps += 1
         due = self.networks.topology.due(self.training_steps, t_env)
+        dense = due or bool(self.computed_by_torch) or not self.engine.gradient_is_masked
+        self.trained.gather_gradients(into_parameters=dense)
         dense_gradients = self.networks.dense_gradients() if due else {}
-        if due or self.computed_by_torch or not self.engine.gradient_is_masked:
+        if dense:
             self.networks.mask_gradients_()
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.params, self.args.grad_norm_clip)
-        self.optimiser.step()
+        grad_norm = self.trained.step(self.args.grad_norm_clip)
         if due:
-            self.networks.evolve_(dense_gradients, self.optimiser, t_env)
+            self.trained.forget(self.networks.evolve_(dense_gradients, t_env))
             self.follow_masks()
         return grad_norm
 
@@ -233,6 +235,7 @@ class MastQLearner:
         for network in (*self.online().values(), *self.targets().values()):
             network.cuda()
         self.networks.to("cuda")
+        self.trained.renew()
 
     def save_models(self, path: str) -> None:
         """Write the host's own files and ``mast.pt`` into the folder ``path``."""

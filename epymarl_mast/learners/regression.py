@@ -84,11 +84,18 @@ class Regression:
         """Rewards of a batch, (B, T, 1) or (B, T, N), standardised if the run says so."""
         rewards = data.rewards
         if self.args.standardise_rewards:
-            self.rew_ms.update(rewards[self._seen(data)])
+            self.rew_ms.update(rewards if self.as_host else rewards[self._seen(data)])
             rewards = (rewards - self.rew_ms.mean) / torch.sqrt(self.rew_ms.var)
         return rewards
 
-    def target(self, kind: str, data: Transitions, rewards: Tensor, next_values: Tensor) -> Tensor:
+    def target(
+        self,
+        kind: str,
+        data: Transitions,
+        rewards: Tensor,
+        next_values: Tensor,
+        engine: HostEngine,
+    ) -> Tensor:
         """Regression targets (B, T, C).
 
         Args:
@@ -96,6 +103,7 @@ class Regression:
             data: the batch.
             rewards: from :meth:`rewards`.
             next_values: (B, T, C) value of the state after each step.
+            engine: computes recursions.
         """
         real = self._seen(data)
         mask = real.unsqueeze(2).to(data.mask.dtype)
@@ -105,7 +113,8 @@ class Regression:
             rewards = rewards.expand(-1, -1, self.args.n_agents)
         step = (rewards, data.terminated, mask, next_values, self.args.gamma)
         if kind == "td_lambda":
-            target = targets.td_lambda(*step, self.options.td_lambda)
+            lam, recursion = self.options.td_lambda, engine.backward_recursion
+            target = targets.td_lambda(*step, lam, recursion=recursion)
         elif kind == "n_step":
             target = targets.n_step(*step, self.options.n_step)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from epymarl_mast.learners.checkpoint import adopt_masks
 from epymarl_mast.networks import layers_of
 from epymarl_mast.options import MastOptions
-from epymarl_mast.sparse import OPTIMIZERS, TOPOLOGIES, Layer, UpdateSchedule, reset_optimizer_state
+from epymarl_mast.sparse import TOPOLOGIES, Layer, UpdateSchedule
 from epymarl_mast.sparse.accounting import NetworkCost, network_cost
 
 
@@ -96,32 +96,23 @@ class SparseNetworks:
         """Zero the gradient outside the masks, so that clipping and optimiser do not see it."""
         self.topology.mask_({n: _gradient(self.weights[n]) for n in self.topology.masks})
 
-    def evolve_(
-        self, gradients: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, t_env: int
-    ) -> None:
-        """One topology update: new masks, then zero values and state of what did not survive."""
+    def evolve_(self, gradients: Mapping[str, Tensor], t_env: int) -> dict[str, Tensor]:
+        """One topology update: new masks, then zero values of what did not survive.
+
+        Returns:
+            ``{weight: bool mask of what survived}``; the optimiser has to forget the rest.
+        """
         weights = {n: self.weights[n].detach() for n in self.topology.masks}
         survivors = self.topology.evolve(weights, gradients, t_env)
         for name, mask in survivors.items():
             weights[name].mul_(mask)
-        reset_optimizer_state(optimiser, [(self.weights[n], m) for n, m in survivors.items()])
         self.mask_targets_()
+        return survivors
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over saved masks and apply them to all networks."""
         self.topology.load_state_dict(state)
         self.mask_all_()
-
-
-def make_optimiser(
-    params: Sequence[nn.Parameter], options: MastOptions, args: Any
-) -> torch.optim.Optimizer:
-    """The optimiser of ``mast.optimizer`` with the host's learning rate."""
-    # One kernel for all weights; without sparsity it is the host's own, to the last bit.
-    named: dict[str, Any] = {"lr": args.lr, "fused": options.topology != "dense"}
-    if options.optimizer == "rmsprop":
-        named = {"lr": args.lr, "alpha": args.optim_alpha, "eps": args.optim_eps}
-    return OPTIMIZERS[options.optimizer](params, **named)
 
 
 def _parameters(networks: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:

@@ -116,7 +116,8 @@ class MastWqmixLearner(MastQLearner):
     def follow_masks(self) -> None:
         super().follow_masks()
         own = self.masks_of("central_agent")
-        self.central_engine.follow({n.removeprefix("central_"): m for n, m in own.items()})
+        masks = {name.removeprefix("central_"): mask for name, mask in own.items()}
+        self.central_engine.follow(masks, self.trained.vectors)
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:

@@ -33,12 +33,6 @@ def join_episodes(first: Fields, second: Fields) -> dict[str, Tensor]:
     }
 
 
-def drop_padding(batch: Fields) -> dict[str, Tensor]:
-    """Cut the steps after the longest episode's last one, as the hosts do with their samples."""
-    longest = int(batch["filled"].sum(dim=1).max())
-    return {key: field[:, :longest] for key, field in batch.items()}
-
-
 def _steps(batch: Fields) -> int:
     return next(iter(batch.values())).shape[1]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -26,31 +27,48 @@ class OnlineBuffer:
     def __init__(
         self, capacity: int, generator: torch.Generator, device: torch.device | str = "cpu"
     ) -> None:
+        self.capacity = capacity
         self.generator = generator
         self.device = device
-        self._episodes: deque[dict[str, Tensor]] = deque(maxlen=capacity)
+        self._store: dict[str, Tensor] = {}  # of the shape (capacity, T, ...)
+        self._places: deque[tuple[int, int]] = deque(maxlen=capacity)  # oldest first, with steps
+        self._next = 0
 
     def __len__(self) -> int:
-        return len(self._episodes)
+        return len(self._places)
 
     def insert(self, batch: Fields) -> None:
-        """Add every episode of ``batch`` (all with the same T); the oldest ones fall out."""
-        stored = {key: field.detach().to(self.device) for key, field in batch.items()}
-        for episode in range(len(next(iter(stored.values())))):
-            self._episodes.append({key: field[episode] for key, field in stored.items()})
+        """Add every episode of ``batch`` (all with the same T); the oldest ones fall out.
+
+        An episode has as many steps as its ``filled`` says, or T where there is no such field.
+        """
+        episodes, time = next(iter(batch.values())).shape[:2]
+        if self.capacity == 0:
+            return
+        filled = batch.get("filled")
+        lengths = [time] * episodes if filled is None else filled.sum(dim=1).flatten().tolist()
+        self._make_room(batch, time)
+        for episode in range(episodes):
+            for key, field in batch.items():
+                stored = self._store[key][self._next]
+                stored[:time] = field[episode].detach()
+                stored[time:] = 0
+            self._places.append((self._next, lengths[episode]))
+            self._next = (self._next + 1) % self.capacity
 
     def sample(self, size: int) -> dict[str, Tensor]:
         """Draw ``size`` different episodes uniformly.
 
         Returns:
-            ``{field: (size, T, ...)}``.
+            ``{field: (size, T, ...)}`` with T the steps of the longest of them.
 
         Raises:
             ValueError: if the buffer holds fewer than ``size``.
         """
         if size > len(self):
             raise ValueError(f"cannot draw {size} episodes from {len(self)}")
-        return self._stack(torch.randperm(len(self), generator=self.generator)[:size].tolist())
+        drawn = torch.randperm(len(self), generator=self.generator)[:size].tolist()
+        return self._take(self._places[i] for i in drawn)
 
     def drop_stale(
         self, distance: Callable[[dict[str, Tensor]], float], bound: float, group: int, minimum: int
@@ -70,13 +88,27 @@ class OnlineBuffer:
         """
         far = 0.0
         while len(self) >= minimum + group:
-            far = distance(self._stack(range(group)))
+            far = distance(self._take(islice(self._places, group)))
             if far <= bound:
                 break
             for _ in range(group):
-                self._episodes.popleft()
+                self._places.popleft()
         return far
 
-    def _stack(self, indices: Iterable[int]) -> dict[str, Tensor]:
-        episodes = [self._episodes[index] for index in indices]
-        return {key: torch.stack([e[key] for e in episodes]) for key in episodes[0]}
+    def _make_room(self, batch: Fields, time: int) -> None:
+        """Allocate at the first batch, and again for longer episodes than any before."""
+        for key, field in batch.items():
+            old = self._store.get(key)
+            if old is None or old.shape[1] < time:
+                shape = (self.capacity, time, *field.shape[2:])
+                self._store[key] = torch.zeros(shape, dtype=field.dtype, device=self.device)
+                if old is not None:
+                    self._store[key][:, : old.shape[1]] = old
+
+    def _take(self, places: Iterable[tuple[int, int]]) -> dict[str, Tensor]:
+        indices, steps = zip(*places, strict=True)
+        longest = max(steps)
+        chosen = torch.tensor(indices, device=self.device)
+        return {
+            key: field[:, :longest].index_select(0, chosen) for key, field in self._store.items()
+        }

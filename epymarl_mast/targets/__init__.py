@@ -7,9 +7,10 @@ from epymarl_mast.targets.operators import (
     softmax_expectation,
     softmax_of,
 )
-from epymarl_mast.targets.returns import n_step, one_step, td_lambda
+from epymarl_mast.targets.returns import backward_recursion, n_step, one_step, td_lambda
 
 __all__ = [
+    "backward_recursion",
     "maximum",
     "mellowmax",
     "n_step",

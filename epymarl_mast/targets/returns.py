@@ -12,6 +12,8 @@ bootstrap from the value of the last state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -50,7 +52,14 @@ def n_step(
 
 
 def td_lambda(
-    rewards: Tensor, terminated: Tensor, mask: Tensor, next_values: Tensor, gamma: float, lam: float
+    rewards: Tensor,
+    terminated: Tensor,
+    mask: Tensor,
+    next_values: Tensor,
+    gamma: float,
+    lam: float,
+    *,
+    recursion: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """T_λ = (1-λ)·Σ_{n>=1} λ^{n-1}·T^(n), the remaining weight on the longest return.
 
@@ -59,6 +68,7 @@ def td_lambda(
 
     Args:
         lam: λ, 0 <= λ <= 1; 0 gives :func:`one_step`.
+        recursion: a faster :func:`backward_recursion`.
 
     Raises:
         ValueError: if ``lam`` is out of range.
@@ -72,6 +82,11 @@ def td_lambda(
     own = torch.where(goes_on, (1 - lam) * next_values, next_values)
     constant = one_step(rewards, terminated, mask, own, gamma)
     slope = (gamma * lam * (goes_on & (terminated <= 0)).to(constant.dtype)).expand_as(constant)
+    return (recursion or backward_recursion)(constant, slope)
+
+
+def backward_recursion(constant: Tensor, slope: Tensor) -> Tensor:
+    """y_t = constant_t + slope_t·y_{t+1}, from 0 beyond the last step; all are (B, T, C)."""
     following = torch.zeros_like(constant[:, 0])
     backward = []
     for constant_t, slope_t in zip(

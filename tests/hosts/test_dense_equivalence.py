@@ -53,7 +53,7 @@ def test_three_updates_equal_the_stock_learner(
             learner.train(bench.batch(scheme, 3, copy), t_env=10 * update, episode_num=update)
 
     assert ours.engine.name == "host"
-    for mine, theirs in zip(ours.params, stock.params, strict=True):
+    for mine, theirs in zip(ours.trained.tensors, stock.params, strict=True):
         assert torch.equal(mine, theirs)
     targets = list(stock.target_mac.parameters())
     targets += list(stock.target_mixer.parameters()) if stock.mixer is not None else []
@@ -86,5 +86,5 @@ def test_individual_rewards_of_independent_learners(
     )
     for learner in (ours, stock):
         learner.train(bench.batch(scheme, 3, dict(fields)), t_env=10, episode_num=1)
-    for mine, theirs in zip(ours.params, stock.params, strict=True):
+    for mine, theirs in zip(ours.trained.tensors, stock.params, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-6)

@@ -40,12 +40,13 @@ def assert_masked(learner):
     topology = learner.networks.topology
     for layer in topology.layers:
         assert sum(int(topology.masks[m].sum()) for m in layer.members) == layer.kept, layer.name
+    states = dict(zip(learner.networks.weights, learner.trained.state(), strict=True))
     for name, mask in topology.masks.items():
         weight = learner.networks.weights[name]
         assert not weight[~mask].any(), f"weight {name}"
         assert not learner.networks.target_weights[name][~mask].any(), f"target {name}"
         for key in per_weight_state(learner.optimiser):
-            state = learner.optimiser.state[weight].get(key)
+            state = states[name].get(key)
             assert state is None or not state[~mask].any(), f"{key} of {name}"
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epymarl_mast.replay import drop_padding, join_episodes
+from epymarl_mast.replay import OnlineBuffer, join_episodes
 from epymarl_mast.targets import td_lambda
 
 
@@ -29,13 +29,22 @@ def make_batch(lengths, limit, seed):
     }
 
 
+def cut_to_the_longest(batch):
+    """As samples are: a buffer's sample of all its episodes."""
+    size = len(batch["filled"])
+    buffer = OnlineBuffer(size, torch.Generator().manual_seed(0))
+    buffer.insert(batch)
+    return buffer.sample(size)
+
+
 @st.composite
 def two_batches(draw):
     """Two batches of one environment; each is cut to its longest episode, as samples are."""
     limit = draw(st.integers(1, 7))
     lengths = st.lists(st.integers(1, limit), min_size=1, max_size=4)
     seed = draw(st.integers(0, 9999))
-    return tuple(drop_padding(make_batch(draw(lengths), limit, seed + i)) for i in range(2))
+    batches = (make_batch(draw(lengths), limit, seed + i) for i in range(2))
+    return tuple(map(cut_to_the_longest, batches))
 
 
 def loss_terms(batch):
@@ -101,17 +110,10 @@ def test_a_field_of_one_part_only_is_named(odd_one):
         join_episodes(*parts)
 
 
-def test_drop_padding_by_hand():
-    batch = make_batch([2, 4, 1], 7, seed=0)  # data for the steps 0 to 4
-
-    cut = drop_padding(batch)
-
-    assert all(torch.equal(cut[key], field[:, :5]) for key, field in batch.items())
-    assert cut["filled"].shape == (3, 5, 1)
-
-
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(0, 9999))
-def test_drop_padding_leaves_the_loss_as_it_is(lengths, seed):
+def test_a_sample_without_its_padding_has_the_same_loss(lengths, seed):
     batch = make_batch(lengths, 7, seed)
+    sample = cut_to_the_longest(batch)
 
-    torch.testing.assert_close(loss_terms(drop_padding(batch)), loss_terms(batch))
+    assert sample["filled"].shape[1] == max(lengths) + 1
+    torch.testing.assert_close(loss_terms(sample), loss_terms(batch))

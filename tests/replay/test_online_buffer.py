@@ -99,6 +99,19 @@ def test_a_sample_larger_than_the_buffer_is_refused():
         buffer_with(1, 2, 3).sample(4)
 
 
+def test_longer_episodes_than_before_make_room_and_shorter_ones_are_padded():
+    buffer = OnlineBuffer(3, torch.Generator().manual_seed(0))
+    for steps in (2, 4, 3, 1):
+        filled = torch.ones(1, steps, 1, dtype=torch.long)
+        buffer.insert({"filled": filled, "obs": filled * steps})
+
+    sample = buffer.sample(3)
+
+    lengths = sample["filled"].sum(dim=1).flatten()
+    assert sorted(lengths.tolist()) == [1, 3, 4]
+    assert torch.equal(sample["obs"].sum(dim=1).flatten(), lengths**2)  # zero in the padding
+
+
 def test_changing_a_sample_does_not_change_the_buffer():
     buffer = buffer_with(5)
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from epymarl_mast.learners.sparse_networks import SparseNetworks
 from epymarl_mast.options import MastOptions
-from epymarl_mast.sparse import TOPOLOGIES, UpdateSchedule, sparse_layers
+from epymarl_mast.sparse import TOPOLOGIES, UpdateSchedule, reset_optimizer_state, sparse_layers
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +104,9 @@ class Training:
         self.optimiser.step()
 
     def evolve(self):
-        self.sparse.evolve_(self.gradients, self.optimiser, t_env=self.updates)
+        survivors = self.sparse.evolve_(self.gradients, t_env=self.updates)
+        pairs = [(self.sparse.weights[name], mask) for name, mask in survivors.items()]
+        reset_optimizer_state(self.optimiser, pairs)
 
     def masks(self):
         return dict(self.topology.masks)

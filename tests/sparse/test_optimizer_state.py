@@ -83,7 +83,7 @@ def test_a_weight_that_is_dropped_and_grown_at_once_keeps_value_and_state(traini
     weights = {name: run.sparse.weights[name].detach().clone() for name in before}
     states = {name: {k: s.clone() for k, s in run.state_of(name).items()} for name in before}
 
-    run.sparse.evolve_(run.gradients, run.optimiser, t_env=0)
+    run.evolve()
 
     regrown = {name: before[name] & mask for name, mask in run.masks().items()}
     assert sum(int(mask.sum()) for mask in regrown.values()) > 20

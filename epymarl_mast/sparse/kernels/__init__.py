@@ -9,7 +9,12 @@ from epymarl_mast.sparse.kernels.agent import AgentInputs, SparseAgent
 from epymarl_mast.sparse.kernels.decision import SparseDecision
 from epymarl_mast.sparse.kernels.host import available
 from epymarl_mast.sparse.kernels.mixer import SparseMixer
-from epymarl_mast.sparse.kernels.operators import greedy_values, soft_mellowmax
+from epymarl_mast.sparse.kernels.operators import (
+    backward_recursion,
+    greedy_values,
+    soft_mellowmax,
+    values_of_actions,
+)
 from epymarl_mast.sparse.kernels.patterns import SparseMatrix
 
 __all__ = [
@@ -19,6 +24,8 @@ __all__ = [
     "SparseMatrix",
     "SparseMixer",
     "available",
+    "backward_recursion",
     "greedy_values",
     "soft_mellowmax",
+    "values_of_actions",
 ]

@@ -7,12 +7,13 @@ R = LANES rows of a block.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer, Numbers
+from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, rounded
 from epymarl_mast.sparse.kernels.patterns import (
@@ -23,9 +24,11 @@ from epymarl_mast.sparse.kernels.patterns import (
     stacked,
 )
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
+from epymarl_mast.sparse.vector import ParameterVector
 
 
-class AgentInputs(NamedTuple):
+@dataclass(eq=False)
+class AgentInputs:
     """What an agent network reads at each step, left in the pieces that it comes in.
 
     Attributes:
@@ -40,6 +43,7 @@ class AgentInputs(NamedTuple):
     last_actions: Tensor | None = None
     ids: int = 0
     first_id: int = 0
+    _placed: tuple[Lanes, tuple[Any, ...]] | None = field(default=None, init=False, repr=False)
 
     @property
     def features(self) -> int:
@@ -66,6 +70,16 @@ class AgentInputs(NamedTuple):
             parts.append(rows.expand(*self.observations.shape[:2], -1, -1))
         return torch.cat(parts, dim=3)
 
+    def placed(self, lanes: Lanes) -> tuple[Any, ...]:
+        """The inputs as the kernels read them: arrays, the place of each lane's row, strides."""
+        if self._placed is None or self._placed[0] is not lanes:
+            pieces = _rows(self.observations, lanes)
+            # Without last actions, the observations stand in for them with a size of 0.
+            actions = self.last_actions
+            pieces += (*pieces[:2], 0, 0) if actions is None else _rows(actions, lanes)
+            self._placed = lanes, (*pieces, lanes.pairs[1], self.ids, self.first_id)
+        return self._placed[1]
+
 
 class SparseAgent:
     """Values of all actions at all steps, from hidden states that start at 0.
@@ -76,18 +90,24 @@ class SparseAgent:
             network is recurrent.
         patterns: the kept weights of each matrix, by the same names; a matrix that is missing
             here is dense. Absent weights are never read, and their gradient is 0.
+        vector: the weights in one piece, where gradients are for it and not for each of them.
 
     Raises:
         ValueError: if a pattern does not fit, or weights are not float32 on the CPU.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        patterns: Mapping[str, SparseMatrix],
+        vector: ParameterVector | None = None,
+    ) -> None:
         self.recurrent = "rnn.weight_ih" in weights
         core = ("rnn.weight_ih", "rnn.weight_hh") if self.recurrent else ("rnn.weight",)
         layers = [
             _layer(names, weights, patterns) for names in (("fc1.weight",), core, ("fc2.weight",))
         ]
-        self.network = FlatNetwork(weights, layers)
+        self.network = FlatNetwork(vector or weights, layers)
         self.hidden, self.features = self.network.layers[0].matrix.shape
         self.actions = self.network.layers[2].matrix.shape[0]
 
@@ -106,9 +126,9 @@ class SparseAgent:
         Raises:
             ValueError: if the inputs do not fit the network or are not float32 on the CPU.
         """
-        parameters = self.network.parameters
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in parameters):
-            return _Unroll.apply(self, inputs, lengths, *parameters)  # type: ignore[no-untyped-call, no-any-return]
+        leaves = self.network.leaves
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in leaves):
+            return _Unroll.apply(self, inputs, lengths, *leaves)  # type: ignore[no-untyped-call, no-any-return]
         return self.forward(inputs, lengths, save=False)[0]
 
     def forward(
@@ -119,7 +139,7 @@ class SparseAgent:
             raise ValueError(f"{inputs.features} inputs, but the network has {self.features}")
         batch, time, agents, _ = inputs.observations.shape
         lanes = agent_lanes(batch, time, agents, lengths)
-        numbers = self.network.read()
+        self.network.read()
         new = inputs.observations.new_empty if lengths is None else inputs.observations.new_zeros
         outputs = new((batch, time, agents, self.actions))
         slots = int(lanes.steps.sum()) + len(lanes.steps) if save else 2
@@ -129,32 +149,34 @@ class SparseAgent:
         target, (by_batch, by_time, by_agent, _) = flat(outputs)
         call(
             loops().agent_forward,
-            _placed(inputs, lanes), lanes.steps, self.recurrent,
-            numbers.matrices, numbers.biases,
+            inputs.placed(lanes), lanes.steps, self.recurrent,
+            self.network.matrices, self.network.biases,
             target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, save,
             zh.array, gates.array, *scratch.arrays,
         )  # fmt: skip
-        return outputs, _Saved(inputs, lanes, zh, gates, numbers)
+        return outputs, _Saved(inputs, lanes, zh, gates)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> list[Tensor]:
-        """The gradient of each parameter."""
-        inputs, lanes, zh, gates, numbers = saved
-        gradients = self.network.gradients()
+        """The gradient of each of the network's leaves."""
+        inputs, lanes, zh, gates = saved
+        network = self.network
+        network.clear_gradients()
+        network.transpose()
         # Steps whose gradients are summed in registers: more pays where sums are costly.
-        tile = 1 if gradients.spread else 2
-        core = self.network.layers[1].matrix.shape[0]
+        tile = 1 if network.spread else 2
+        core = network.layers[1].matrix.shape[0]
         features = (self._input_room, rounded(self.actions), self.hidden, core)
         scratch = Scratch(*(tile * LANES * n for n in features), self.hidden * LANES)
         target, (by_batch, by_time, by_agent, _) = flat(d_outputs)
         call(
             loops().agent_backward,
-            _placed(inputs, lanes), lanes.steps, lanes.in_last, self.recurrent,
-            numbers.matrices, self.network.transposed(numbers),
+            inputs.placed(lanes), lanes.steps, lanes.in_last, self.recurrent,
+            network.matrices, network.transposed,
             target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, tile,
-            gradients.spread, zh.array, gates.array, *scratch.arrays,
-            gradients.values, gradients.biases,
+            network.spread, zh.array, gates.array, *scratch.arrays,
+            network.d_matrices, network.d_biases,
         )  # fmt: skip
-        return gradients.tensors()
+        return network.gradients()
 
     @property
     def _input_room(self) -> int:
@@ -173,7 +195,6 @@ class _Saved(NamedTuple):
     lanes: Lanes
     zh: Lease
     gates: Lease
-    numbers: Numbers
 
 
 class _Unroll(torch.autograd.Function):
@@ -201,26 +222,7 @@ def _layer(
     return Layer(joined, names, tuple(zip(biases, rows, strict=True)))
 
 
-def _placed(inputs: AgentInputs, lanes: Lanes) -> tuple[Any, ...]:
-    """The inputs as the kernels read them: arrays, the place of each lane's row, strides."""
-    observations, (by_batch, by_time, by_agent, _) = flat(inputs.observations)
-    rows = lanes.offsets(by_batch, by_agent)
-    size = inputs.observations.shape[-1]
-    if inputs.last_actions is None:
-        nothing = (observations, rows, 0, 0)
-        return (
-            observations,
-            rows,
-            by_time,
-            size,
-            *nothing,
-            lanes.pairs[1],
-            inputs.ids,
-            inputs.first_id,
-        )
-    actions, (act_batch, act_time, act_agent, _) = flat(inputs.last_actions)
-    return (
-        observations, rows, by_time, size,
-        actions, lanes.offsets(act_batch, act_agent), act_time, inputs.last_actions.shape[-1],
-        lanes.pairs[1], inputs.ids, inputs.first_id,
-    )  # fmt: skip
+def _rows(piece: Tensor, lanes: Lanes) -> tuple[Any, ...]:
+    """(B, T, N, ·) as an array, the place of each lane's row, the stride of steps, row size."""
+    array, (by_batch, by_time, by_agent, _) = flat(piece)
+    return array, lanes.offsets(by_batch, by_agent), by_time, piece.shape[-1]

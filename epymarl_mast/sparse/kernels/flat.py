@@ -1,4 +1,4 @@
-"""A network's parameters in one piece of memory, so that its kept weights are one gather away.
+"""A network's kept weights, gathered from the one array its parameters lie in, and gradients back.
 
 Legend: P = numbers of a network's parameters; K = kept weights and O = rows of one layer.
 """
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.patterns import Csr, Floats, Indices, JoinedMatrix
-from epymarl_mast.sparse.kernels.workspace import Lease
+from epymarl_mast.sparse.vector import ParameterVector
 
 _WIDTH = 16  # of a vector
 _SPREAD_UP_TO = 20_000  # kept weights: 1.3 MB
@@ -33,122 +34,123 @@ class Layer(NamedTuple):
     biases: tuple[tuple[str, Indices], ...]
 
 
-class Numbers(NamedTuple):
-    """What the kernels read of a network at one moment.
-
-    Attributes:
-        matrices: of each layer.
-        biases: (O,) of each layer.
-        kept: the kept weights of all layers, one layer after the other.
-    """
-
-    matrices: tuple[Csr, ...]
-    biases: tuple[Floats, ...]
-    kept: Floats
-
-
 class FlatNetwork:
     """The layers of a network whose parameters share one array.
 
     Args:
-        parameters: float32 on the CPU, by name; each becomes a view of the array, with the values
-            that it has.
+        parameters: float32 on the CPU, by name; or the vector that they are views of.
         layers: every parameter is in one of them.
+
+    Attributes:
+        leaves: what gradients are for: the vector, or the parameters where none was given, which
+            then become views of one with the values that they have.
+        matrices: of each layer, as last read.
+        transposed: the transpose of each, as last made.
+        biases: (O,) of each layer, as last read.
+        d_matrices, d_biases: where the kernels sum the gradients of each layer.
+        spread: whether they sum each as 16 numbers, see products.py; for many kept weights those
+            would neither fit the cache nor be worth their memory.
 
     Raises:
         ValueError: for parameters of another type or on another device.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], layers: Sequence[Layer]) -> None:
+    def __init__(
+        self, parameters: Mapping[str, Tensor] | ParameterVector, layers: Sequence[Layer]
+    ) -> None:
+        if isinstance(parameters, ParameterVector):
+            self._vector = parameters
+            self.leaves: list[Tensor] = [parameters.tensor]
+        else:
+            self._vector = ParameterVector(parameters)
+            self.leaves = self._vector.parameters
         self.layers = tuple(layers)
-        self.parameters = list(parameters.values())
-        self._shapes = [tensor.shape for tensor in self.parameters]
-        self._sizes = [tensor.numel() for tensor in self.parameters]
-        ends = np.cumsum(self._sizes)
-        starts = dict(zip(parameters, (ends - self._sizes).tolist(), strict=True))
-        self._count = int(ends[-1])  # P; a number more, always 0, is where nothing is
+        self._count = self._vector.tensor.numel()  # P; the number beyond is where nothing is
+        self._address = 0
+        self._find_memory()
+        self._find_places()
+        self._make_room()
+
+    def _find_memory(self) -> None:
+        """Look where the parameters are; those moved elsewhere since are brought back first."""
+        self._vector.renew()
+        tensor = self._vector.tensor.detach()
+        if tensor.data_ptr() == self._address:
+            return
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ValueError(f"float32 on the CPU is needed, not {tensor.dtype} on {tensor.device}")
+        self._address = tensor.data_ptr()
+        self._numbers: Floats = tensor.as_strided((self._count + 1,), (1,)).numpy()
+
+    def _find_places(self) -> None:
+        """Where in the array the kept weights and biases lie, layer after layer."""
+        starts = self._vector.starts
         places = [_weight_places(layer, starts) for layer in self.layers]
-        self._weights = np.concatenate(places)
         self._of_layers = _slices([len(place) for place in places])
         self._rows = _slices([layer.matrix.shape[0] for layer in self.layers])
-        self._biases = self._bias_places(starts)
+        self._weights = np.concatenate(places)
+        self._bias, self._second_bias = self._bias_places(starts)
         self._by_columns = np.concatenate(
             [
                 part.start + layer.matrix.by_columns
                 for part, layer in zip(self._of_layers, self.layers, strict=True)
             ]
         )
-        self._numbers = self._share_memory()
+        summed = (self._weights, self._bias, self._second_bias)
+        sources = np.arange(len(self._weights) + len(self._bias))
+        sources = np.concatenate([sources, sources[len(self._weights) :]])
+        there = np.concatenate(summed)
+        self._targets, self._sources = there[there < self._count], sources[there < self._count]
 
-    def _bias_places(self, starts: Mapping[str, int]) -> list[Indices]:
-        """Where the bias of each row lies; an array more where rows have two."""
-        rows = self._rows[-1].stop
-        arrays: list[Indices] = [np.full(rows, self._count)]
+    def _bias_places(self, starts: Mapping[str, int]) -> tuple[Indices, Indices]:
+        """Where the bias of each row lies, and the second one of rows that have two."""
+        first, second = np.full((2, self._rows[-1].stop), self._count)
         for layer, of_layer in zip(self.layers, self._rows, strict=True):
             for name, own in layer.biases:
                 at = of_layer.start + own
-                free = next((a for a in arrays if (a[at] == self._count).all()), None)
-                if free is None:
-                    free = np.full(rows, self._count)
-                    arrays.append(free)
-                free[at] = starts[name] + np.arange(len(own))
-        return arrays
+                free = first[at] == self._count
+                numbers = starts[name] + np.arange(len(own))
+                first[at[free]], second[at[~free]] = numbers[free], numbers[~free]
+        return first, second
 
-    def _share_memory(self) -> Floats:
-        for tensor in self.parameters:
-            if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
-                raise ValueError(
-                    f"float32 on the CPU is needed, not {tensor.dtype} on {tensor.device}"
-                )
-        whole = torch.zeros(self._count + 1)
-        for tensor, view in zip(self.parameters, self._views(whole), strict=True):
-            view.copy_(tensor.detach())
-            tensor.data = view
-        self._addresses = [tensor.data_ptr() for tensor in self.parameters]
-        return whole.numpy()
+    def _make_room(self) -> None:
+        matrices = [layer.matrix for layer in self.layers]
+        self._kept, self._turned = np.empty((2, len(self._weights)), np.float32)
+        self._row_bias = np.empty(len(self._bias), np.float32)
+        parts = list(zip(matrices, self._of_layers, strict=True))
+        self.matrices: tuple[Csr, ...] = tuple(m.csr(self._kept[part]) for m, part in parts)
+        self.transposed = tuple(m.transposed(self._turned[part]) for m, part in parts)
+        self.biases: tuple[Floats, ...] = tuple(self._row_bias[rows] for rows in self._rows)
+        self.spread = len(self._weights) <= _SPREAD_UP_TO
+        width = _WIDTH if self.spread else 1
+        sizes = [m.kept for m in matrices] + [m.shape[0] for m in matrices]
+        self._sums = np.empty(sum(sizes) * width, np.float32)
+        sums = tuple(self._sums[part] for part in _slices([size * width for size in sizes]))
+        self.d_matrices, self.d_biases = sums[: len(matrices)], sums[len(matrices) :]
 
-    def _views(self, whole: Tensor) -> list[Tensor]:
-        parts = torch.split(whole[:-1], self._sizes)
-        return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+    def read(self) -> None:
+        """Take the kept weights and biases as they are now; those stay until the next call."""
+        self._find_memory()
+        self._numbers.take(self._weights, out=self._kept, mode="clip")
+        self._numbers.take(self._bias, out=self._row_bias, mode="clip")
+        self._row_bias += self._numbers.take(self._second_bias, mode="clip")
 
-    @property
-    def kept(self) -> int:
-        """Kept weights of all layers."""
-        return len(self._weights)
+    def transpose(self) -> None:
+        """Bring the weights that were read last into the order of the transposed matrices."""
+        self._kept.take(self._by_columns, out=self._turned, mode="clip")
 
-    def read(self) -> Numbers:
-        """The kept weights and biases as they are now.
+    def clear_gradients(self) -> None:
+        """Set the sums to 0."""
+        self._sums.fill(0.0)
 
-        Parameters that were moved elsewhere since, by ``share_memory`` for instance, are brought
-        back first.
-        """
-        if [tensor.data_ptr() for tensor in self.parameters] != self._addresses:
-            self._numbers = self._share_memory()
-        kept = self._numbers[self._weights]
-        bias = self._numbers[self._biases[0]]
-        for places in self._biases[1:]:
-            bias += self._numbers[places]
-        parts = zip(self.layers, self._of_layers, strict=True)
-        matrices = tuple([layer.matrix.csr(kept[part]) for layer, part in parts])
-        return Numbers(matrices, tuple([bias[rows] for rows in self._rows]), kept)
-
-    def transposed(self, numbers: Numbers) -> tuple[Csr, ...]:
-        """The transpose of each layer's matrix."""
-        kept = numbers.kept[self._by_columns]
-        parts = zip(self.layers, self._of_layers, strict=True)
-        return tuple([layer.matrix.transposed(kept[part]) for layer, part in parts])
-
-    def gradients(self) -> Gradients:
-        """Room for the kernels to add gradients to, all 0."""
-        return Gradients(self)
-
-    def dense(self, kept: Floats, bias: Floats) -> list[Tensor]:
-        """Gradients of all parameters from those of kept weights and of all rows' biases."""
-        whole = np.zeros(self._count + 1, np.float32)
-        whole[self._weights] = kept
-        for places in self._biases:
-            whole[places] = bias
-        return self._views(torch.from_numpy(whole))
+    def gradients(self) -> list[Tensor]:
+        """The gradient of each of the leaves from the sums, 0 where no weight is kept."""
+        whole = np.zeros(self._count, np.float32)
+        width = _WIDTH if self.spread else 1
+        call(loops().add_up, self._sums, width, self._sources, self._targets, whole)
+        gradient = torch.from_numpy(whole)
+        whole_is_leaf = self.leaves[0] is self._vector.tensor
+        return [gradient] if whole_is_leaf else self._vector.split(gradient)
 
 
 def _slices(sizes: Sequence[int]) -> list[slice]:
@@ -161,35 +163,3 @@ def _weight_places(layer: Layer, starts: Mapping[str, int]) -> Indices:
     parts = zip(layer.weights, layer.matrix.parts, strict=True)
     places = np.concatenate([starts[name] + part.matrix.positions for name, part in parts])
     return places[layer.matrix.by_rows]
-
-
-class Gradients:
-    """Where the kernels sum the gradients of a network's layers.
-
-    Few kept weights are summed as 16 numbers each, see products.py; for many, those numbers would
-    neither fit the cache nor be worth their memory.
-
-    Attributes:
-        spread: whether they are.
-        values, biases: of each layer, for the kernels.
-    """
-
-    def __init__(self, network: FlatNetwork) -> None:
-        self._network = network
-        self.spread = network.kept <= _SPREAD_UP_TO
-        width = _WIDTH if self.spread else 1
-        matrices = [layer.matrix for layer in network.layers]
-        sizes = [matrix.kept for matrix in matrices] + [matrix.shape[0] for matrix in matrices]
-        self._lease = Lease(sum(sizes) * width)
-        self._all = self._lease.array
-        self._all.fill(0.0)
-        parts = tuple([self._all[part] for part in _slices([size * width for size in sizes])])
-        self.values, self.biases = parts[: len(matrices)], parts[len(matrices) :]
-
-    def tensors(self) -> list[Tensor]:
-        """The gradient of each of the network's parameters, 0 where no weight is kept."""
-        sums = self._all
-        if self.spread:
-            sums = sums.reshape(-1, _WIDTH) @ np.ones(_WIDTH, np.float32)
-        kept = self._network.kept
-        return self._network.dense(sums[:kept], sums[kept:])

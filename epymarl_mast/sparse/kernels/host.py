@@ -47,6 +47,7 @@ def loops() -> SimpleNamespace:
         mixer_loops,
         operator_loops,
     )
+    from epymarl_mast.sparse.kernels import loops as shared
     from epymarl_mast.sparse.kernels.cache import is_cached
 
     entries = (
@@ -54,7 +55,9 @@ def loops() -> SimpleNamespace:
         agent_loops.agent_backward,
         mixer_loops.mixer_forward,
         mixer_loops.mixer_backward,
+        shared.add_up,
         operator_loops.greedy_values,
+        operator_loops.backward_recursion,
         operator_loops.soft_mellowmax_parts,
         decision_loops.append_network,
         decision_loops.decide,

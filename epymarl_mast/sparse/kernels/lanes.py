@@ -81,16 +81,16 @@ def _fill(first: Indices, second: Indices, steps: Indices) -> Lanes:
 
 def flat(tensor: Tensor) -> tuple[Floats, tuple[int, ...]]:
     """A float32 tensor's memory as one array, and its strides; copied if rows are not dense."""
-    tensor = tensor.detach()
     if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
         raise ValueError(f"float32 on the CPU is needed, not {tensor.dtype} on {tensor.device}")
     if tensor.stride(-1) != 1 and tensor.shape[-1] != 1:
         tensor = tensor.contiguous()
     strides = tensor.stride()
     if tensor.is_contiguous():
-        return tensor.view(-1).numpy(), strides
+        array: Floats = tensor.detach().numpy()
+        return array.reshape(-1), strides
     extent = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True))
-    return tensor.as_strided((extent if tensor.numel() else 0,), (1,)).numpy(), strides
+    return tensor.detach().as_strided((extent if tensor.numel() else 0,), (1,)).numpy(), strides
 
 
 def rounded(features: int) -> int:

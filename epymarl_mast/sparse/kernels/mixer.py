@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer, Numbers
+from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
+from epymarl_mast.sparse.vector import ParameterVector
 
 # The layers that read the state, as their rows follow each other in one matrix; layers on them.
 _ONE_LAYER = (("hyper_w_1", "hyper_w_final", "hyper_b_1", "V.0"), ("V.2",))
@@ -34,16 +35,22 @@ class SparseMixer:
             hypernets of one or two layers, which are moved to shared memory.
         patterns: the kept weights of each matrix, by the same names; a matrix that is missing
             here is dense. Absent weights are never read, and their gradient is 0.
+        vector: the weights in one piece, where gradients are for it and not for each of them.
 
     Raises:
         ValueError: if a pattern does not fit, or weights are not float32 on the CPU.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        patterns: Mapping[str, SparseMatrix],
+        vector: ParameterVector | None = None,
+    ) -> None:
         self.two_layers = "hyper_w_1.0.weight" in weights
         on_state, later = _TWO_LAYERS if self.two_layers else _ONE_LAYER
         layers = [_layer(names, weights, patterns) for names in (on_state, *((n,) for n in later))]
-        self.network = FlatNetwork(weights, layers)
+        self.network = FlatNetwork(vector or weights, layers)
         wide, narrow, self.embed, _ = (len(weights[f"{name}.bias"]) for name in on_state)
         self.state_features = layers[0].matrix.shape[1]
         self._hypernets = (wide, narrow)
@@ -65,7 +72,7 @@ class SparseMixer:
         Raises:
             ValueError: if the state does not fit the network or is not float32 on the CPU.
         """
-        inputs = (agent_values, *self.network.parameters)
+        inputs = (agent_values, *self.network.leaves)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             return _Mix.apply(self, agent_values, state, lengths, *inputs[1:])  # type: ignore[no-untyped-call, no-any-return]
         return self.forward(agent_values, state, lengths, save=False)[0]
@@ -78,7 +85,7 @@ class SparseMixer:
             raise ValueError(f"{state.shape[-1]} state features, not {self.state_features}")
         batch, time, n_agents = agent_values.shape
         lanes = mixer_lanes(batch, time, lengths)
-        numbers = self.network.read()
+        self.network.read()
         outputs = (state.new_empty if lengths is None else state.new_zeros)((batch, time, 1))
         stride = self._saved_rows(n_agents) * LANES
         saved = Lease((len(lanes.steps) if save else 1) * stride)
@@ -89,20 +96,21 @@ class SparseMixer:
             loops().mixer_forward,
             values, lanes.offsets(value_batch, value_time),
             states, lanes.offsets(state_batch, state_time), self.two_layers,
-            self._four(numbers.matrices), self._four(numbers.biases),
+            self._four(self.network.matrices), self._four(self.network.biases),
             flat(outputs)[0], lanes.offsets(time, 1), self._sizes(n_agents),
             saved.array, stride if save else 0, *scratch.arrays,
         )  # fmt: skip
-        return outputs, _Saved(agent_values, state, lanes, saved, stride, numbers)
+        return outputs, _Saved(agent_values, state, lanes, saved, stride)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The gradient of the agents' values, and of each parameter."""
-        lanes, numbers = saved.lanes, saved.numbers
+        """The gradient of the agents' values, and of each of the network's leaves."""
+        lanes, network = saved.lanes, self.network
         values, (value_batch, value_time, _) = flat(saved.agent_values.contiguous())
         states, (state_batch, state_time, _) = flat(saved.state)
         outer, (outer_batch, outer_time, _) = flat(d_outputs)
         d_values = saved.agent_values.new_zeros(saved.agent_values.shape)
-        gradients = self.network.gradients()
+        network.clear_gradients()
+        network.transpose()
         n_agents = d_values.shape[-1]
         features = (rounded(self.state_features), rounded(n_agents), rounded(n_agents), 1)
         scratch = Scratch(*(n * LANES for n in features), saved.stride)
@@ -110,12 +118,12 @@ class SparseMixer:
             loops().mixer_backward,
             values, lanes.offsets(value_batch, value_time),
             states, lanes.offsets(state_batch, state_time), lanes.in_last, self.two_layers,
-            self._four(numbers.matrices), self._four(self.network.transposed(numbers)),
+            self._four(network.matrices), self._four(network.transposed),
             outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
-            self._sizes(n_agents), gradients.spread, saved.features.array, saved.stride,
-            *scratch.arrays, self._four(gradients.values), self._four(gradients.biases),
+            self._sizes(n_agents), network.spread, saved.features.array, saved.stride,
+            *scratch.arrays, self._four(network.d_matrices), self._four(network.d_biases),
         )  # fmt: skip
-        return d_values, gradients.tensors()
+        return d_values, network.gradients()
 
     def _four(self, layers: tuple[Any, ...]) -> tuple[Any, ...]:
         """Of the layers on the state, value, first and final weights.
@@ -141,7 +149,6 @@ class _Saved(NamedTuple):
     lanes: Lanes
     features: Lease
     stride: int
-    numbers: Numbers
 
 
 class _Mix(torch.autograd.Function):

@@ -18,28 +18,37 @@ from epymarl_mast.sparse.kernels.loops import (
     pack,
 )
 from epymarl_mast.sparse.kernels.units import (
+    greedy_lanes,
     soft_mellowmax_lanes,
 )
 
-NO_ACTION = np.float32(-9999999.0)  # as the hosts have it
+ZERO = np.float32(0.0)
 
 
 @compiled
-def greedy_values(values, v_stride, chooser, c_stride, available, a_stride, shape, out):
-    """Out = the value of the available action that ``chooser`` has highest, for every row.
+def greedy_values(
+    values, value_rows, chooser, chooser_rows, available, available_rows, actions, v, c, a, out
+):
+    """:func:`greedy_lanes` of rows in blocks; v, c and a are room for a block each."""
+    for block in range(len(value_rows) // LANES):
+        lane0 = block * LANES
+        pack(values, value_rows, lane0, 0, actions, LANES * actions, v, 0)
+        pack(chooser, chooser_rows, lane0, 0, actions, LANES * actions, c, 0)
+        pack(available, available_rows, lane0, 0, actions, LANES * actions, a, 0)
+        greedy_lanes(v, c, a, actions, out[lane0 : lane0 + LANES])
 
-    Of several highest ones the first; where no action is available, NO_ACTION. Strides are from
-    one episode to the next in the callers' arrays, whose rows of actions follow each other.
-    """
-    episodes, rows, actions = shape
+
+@compiled
+def backward_recursion(constant, slope, shape, out):
+    """Out_t = constant_t + slope_t * out_{t+1}, from 0 beyond the last step of each episode."""
+    episodes, steps, columns = shape
     for episode in range(episodes):
-        v, c, a = episode * v_stride, episode * c_stride, episode * a_stride
-        for row in range(rows):
-            highest, value = -np.inf, NO_ACTION
-            for u in range(row * actions, (row + 1) * actions):
-                if available[a + u] != 0 and chooser[c + u] > highest:
-                    highest, value = chooser[c + u], values[v + u]
-            out[episode * rows + row] = value
+        for column in range(columns):
+            following = ZERO
+            for t in range(steps - 1, -1, -1):
+                at = (episode * steps + t) * columns + column
+                following = constant[at] + slope[at] * following
+                out[at] = following
 
 
 @compiled

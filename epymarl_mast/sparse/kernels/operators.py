@@ -8,8 +8,11 @@ Legend: B episodes, T steps, N agents, U actions.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -32,12 +35,15 @@ def greedy_values(values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
         (B, T, N); -9999999, as the hosts have it, where no action is available.
     """
     batch, time, agents, actions = values.shape
-    out = values.new_empty((batch, time, agents))
-    inputs = (values, chooser, available.to(torch.int32))
-    (v, v_stride), (c, c_stride), (a, a_stride) = map(_rows, inputs)
-    shape = (batch, time * agents, actions)
-    call(loops().greedy_values, v, v_stride, c, c_stride, a, a_stride, shape, out.view(-1).numpy())
-    return out
+    lanes = row_lanes(batch, time * agents)
+    out = torch.empty(len(lanes.steps) * LANES)
+    rows = [
+        (array, lanes.offsets(stride, actions))
+        for array, stride in map(_rows, (values, chooser, available.float()))
+    ]
+    scratch = Scratch(*[rounded(actions) * LANES] * 3)
+    call(loops().greedy_values, *chain(*rows), actions, *scratch.arrays, out.numpy())
+    return out[: batch * time * agents].view(batch, time, agents)
 
 
 def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
@@ -68,6 +74,51 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
     value = (top + ratio.log() / omega).masked_fill_(top == -torch.inf, 0.0)
     rows: Tensor = value[: batch * time * agents]
     return rows.view(batch, time, agents)
+
+
+def backward_recursion(constant: Tensor, slope: Tensor) -> Tensor:
+    """See :func:`epymarl_mast.targets.backward_recursion`; (B, T, C) float32."""
+    c, s = constant.contiguous(), slope.contiguous()
+    out = torch.empty_like(c)
+    arrays = (tensor.detach().numpy().reshape(-1) for tensor in (c, s))
+    call(loops().backward_recursion, *arrays, tuple(c.shape), out.numpy().reshape(-1))
+    return out
+
+
+def values_of_actions(values: Tensor, actions: Tensor) -> Tensor:
+    """The values of the actions taken, with their gradient.
+
+    Args:
+        values: (B, T, N, U) float32.
+        actions: (B, T', N, 1) int64 of the first T' <= T steps.
+
+    Returns:
+        (B, T', N).
+    """
+    taken: Tensor = _Take.apply(values, actions)  # type: ignore[no-untyped-call]
+    return taken
+
+
+class _Take(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, actions: Tensor) -> Tensor:
+        batch, time, agents, n_actions = values.shape
+        rows = _first_rows(batch, time, actions.shape[1], agents)
+        ctx.places = rows * n_actions + actions.numpy()[..., 0]
+        ctx.shape = values.shape
+        return torch.from_numpy(values.contiguous().numpy().reshape(-1)[ctx.places])
+
+    @staticmethod
+    def backward(ctx: Any, d_taken: Tensor) -> Any:
+        d_values = np.zeros(ctx.shape, np.float32)
+        d_values.reshape(-1)[ctx.places] = d_taken.numpy()
+        return torch.from_numpy(d_values), None
+
+
+@lru_cache(maxsize=16)
+def _first_rows(batch: int, time: int, steps: int, agents: int) -> NDArray[np.int64]:
+    """(B, T', N): number of each row of (B, T, N) in the first T' steps."""
+    return np.arange(batch * time * agents).reshape(batch, time, agents)[:, :steps]
 
 
 def _rows(tensor: Tensor) -> tuple[NDArray[Any], int]:

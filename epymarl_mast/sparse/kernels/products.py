@@ -174,4 +174,12 @@ def _row_sum(spread: bool) -> Any:
     return row_sum
 
 
+@operation
+def sum_16(b, sums, k, target, place):
+    """target[place] = the sum of the 16 numbers of gradient k."""
+    vector = load(b, address(b, sums, b.mul(k, index(WIDTH))))
+    total = b.extract_element(_sum_vectors(b, [vector]), ir.Constant(INT, 0))
+    b.store(total, address(b, target, place))
+
+
 row_sum, row_sum_spread = _row_sum(spread=False), _row_sum(spread=True)

@@ -175,6 +175,31 @@ def mix_unit_backward(
 
 # ------------------------------------------------------------------------------ target operators
 
+NO_ACTION = -9999999.0  # as the hosts have it
+
+
+@operation
+def greedy_lanes(b, values, chooser, available, actions, out):
+    """Out = the value of the available action that ``chooser`` has highest, for each lane.
+
+    Of several highest ones the first; NO_ACTION where none is available.
+    """
+    for v in range(VECTORS):
+
+        def best(u: Value, carried: list[Value], v: int = v) -> list[Value]:
+            highest, value = carried
+            offset = b.mul(u, index(LANES))
+            rated, its_value, flag = (
+                load(b, address(b, array, offset, WIDTH * v))
+                for array in (chooser, values, available)
+            )
+            better = b.and_(positive(b, flag), b.fcmp_ordered(">", rated, highest))
+            return [b.select(better, rated, highest), b.select(better, its_value, value)]
+
+        start = [constant(-math.inf), constant(NO_ACTION)]
+        _, value = loop(b, index(0), actions, start, best)
+        store(b, value, address(b, out, WIDTH * v))
+
 
 @operation
 def soft_mellowmax_lanes(b, q, available, actions, alpha, sharp, top, ratio):
