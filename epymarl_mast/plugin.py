@@ -13,7 +13,7 @@ from epymarl_mast.hosts.attach import keep_results_out_of_git
 from epymarl_mast.launch import check_on_loaded_host, prepare
 from epymarl_mast.learners import LEARNERS, MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
-from epymarl_mast.runners import fast_episode_runner, recording_runner
+from epymarl_mast.runners import fast_episode_runner, fast_parallel_runner, recording_runner
 
 _registered: dict[str, HostModules] = {}
 
@@ -37,7 +37,7 @@ def register(host: Host, *, show_progress: bool = False) -> HostModules:
     _add(modules.controllers, "mast_mac", fast_mac(modules))
     bases = {
         "mast_episode": fast_episode_runner(modules.runners["episode"], modules),
-        "mast_parallel": modules.runners["parallel"],
+        "mast_parallel": fast_parallel_runner(modules.runners["parallel"], modules),
     }
     for name, base in bases.items():
         runner = recording_runner(base, modules, show_progress)

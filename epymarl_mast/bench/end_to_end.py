@@ -1,4 +1,4 @@
-"""Whole training runs of stock and ours, in processes of their own, run alternately."""
+"""Whole training runs of stock, ours and ours dense, in processes of their own, run in turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ import numpy as np
 
 from epymarl_mast.bench.one_run import Job, RunTimes
 from epymarl_mast.bench.plan import Plan, stock_options
-from epymarl_mast.bench.timing import Ratio, Timing
+from epymarl_mast.bench.timing import Ratio, Timing, interleave
+from epymarl_mast.bench.workplace import T_ENV, Workplace, configurations
 from epymarl_mast.errors import HostError
 from epymarl_mast.hosts import find_host
 from epymarl_mast.launch import prepare
+from epymarl_mast.sparse import kernels
 
 TASK = ("env_args.key=lbforaging:Foraging-8x8-2p-3f-v3", "env_args.time_limit=50")
-SIDES = ("stock", "ours")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,15 @@ class EndToEndResult:
     """Figures of ``mast bench end-to-end``; a sample is one run's time inside run_sequential.
 
     Attributes:
-        runs: ``{"stock" | "ours": the times of every round}``.
+        runs: ``{"stock" | "ours" | "dense": the times of every round}``; ``dense`` is ours with
+            every weight kept, left out if that is what ``ours`` is.
         steps: environment steps of a run.
+        dense_engine: the engine of ``dense``: whose updates are faster there.
     """
 
     runs: dict[str, list[RunTimes]]
     steps: int
+    dense_engine: str
 
     def timing(self, side: str) -> Timing:
         """Training time of a side's runs; the first call is the warm-up before the first one."""
@@ -52,6 +57,13 @@ class EndToEndResult:
         """Stock over ours."""
         return Ratio.of(self.timing("stock"), self.timing("ours"))
 
+    @property
+    def by_sparsity(self) -> Ratio | None:
+        """Ours dense over ours: what sparsity alone gives."""
+        if "dense" not in self.runs:
+            return None
+        return Ratio.of(self.timing("dense"), self.timing("ours"))
+
     def as_record(self) -> dict[str, Any]:
         """All figures as plain numbers."""
         sides = {
@@ -62,12 +74,17 @@ class EndToEndResult:
             }
             for side, runs in self.runs.items()
         }
-        return {
+        record = {
             "sample": f"one run of {self.steps} environment steps, inside run_sequential",
             **sides,
             "ratio_median": self.ratio.median,
             "ratio_quartiles": list(self.ratio.quartiles),
         }
+        if self.by_sparsity is not None:
+            record["dense_engine"] = self.dense_engine
+            record["sparsity_ratio_median"] = self.by_sparsity.median
+            record["sparsity_ratio_quartiles"] = list(self.by_sparsity.quartiles)
+        return record
 
 
 def bench_end_to_end(
@@ -87,18 +104,40 @@ def bench_end_to_end(
     """
     host = find_host(plan.host)
     commands = {"stock": _stock(plan, steps), "ours": _ours(plan, steps)}
+    dense_engine = fastest_dense_engine(plan)
+    if plan.density < 1.0:
+        commands["dense"] = [*commands["ours"], *_dense(dense_engine)]
     for command in commands.values():
         prepare(host, command)
-    runs: dict[str, list[RunTimes]] = {side: [] for side in SIDES}
+    runs: dict[str, list[RunTimes]] = {side: [] for side in commands}
     for number in range(1, rounds + 1):
-        for side in SIDES:
-            times = _run(plan, [*commands[side], f"seed={number}"], side)
+        for side, command in commands.items():
+            times = _run(plan, [*command, f"seed={number}"], side)
             runs[side].append(times)
             say(
                 f"round {number} of {rounds}, {side}: {times.training_s:.1f} s "
                 f"(imports {times.imports_s:.1f} s, warm-up {times.warm_up_s:.1f} s)"
             )
-    return EndToEndResult(runs, steps)
+    return EndToEndResult(runs, steps, dense_engine)
+
+
+def fastest_dense_engine(plan: Plan, updates: int = 5) -> str:
+    """The engine of ours whose updates with every weight kept take least time."""
+    if plan.device != "cpu" or not kernels.available():
+        return "masked"
+    trains = {}
+    for engine in ("masked", "sparse"):
+        dense = replace(plan, density=1.0, options=(*plan.options, *_dense(engine)))
+        host, sides = configurations(dense)
+        workplace = Workplace(host, dense.sizes)
+        batch = workplace.batch(dense.sizes.episodes, dense.sizes.steps, seed=1)
+        trains[engine] = partial(workplace.learner(sides["ours"]).train, batch, T_ENV, 1)
+    medians = {engine: t.median_ms for engine, t in interleave(trains, updates).items()}
+    return min(medians, key=medians.__getitem__)
+
+
+def _dense(engine: str) -> list[str]:
+    return ["mast.sparsity=0.0", "mast.topology=static", f"mast.engine={engine}"]
 
 
 def _common(plan: Plan, steps: int) -> list[str]:

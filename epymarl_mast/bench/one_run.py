@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -42,7 +43,8 @@ class RunTimes:
     """Where the time of a run went, in seconds.
 
     Attributes:
-        imports_s: from the start of the process until everything is imported.
+        imports_s: from the start of the process until everything is imported, the environment's
+            package included.
         warm_up_s: one episode and one update of networks like those of the run, without the
             environment: compilation, or its cache, and lazy imports.
         training_s: the host's ``run_sequential``: the whole run, evaluation included.
@@ -59,6 +61,7 @@ def run(job: Job) -> RunTimes:
     invocation = prepare(host, job.command)
     workplace = Workplace(host, DIMS[job.dims], job.device)
     run_module = workplace.host_module("run")
+    importlib.import_module(invocation.config["env_args"]["key"].partition(":")[0])
     imports = time.time() - job.started
 
     start = time.perf_counter()

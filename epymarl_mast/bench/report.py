@@ -19,7 +19,12 @@ from epymarl_mast.bench.plan import Plan
 from epymarl_mast.bench.timing import Ratio, Timing
 from epymarl_mast.errors import OptionError
 
-_SIDES = {"stock": "stock", "ours": "ours", "in_runner": "ours, in its runner"}
+_SIDES = {
+    "stock": "stock",
+    "ours": "ours",
+    "in_runner": "ours, in its runner",
+    "dense": "ours, dense",
+}
 
 Result = LearnerResult | ActingResult | EndToEndResult
 
@@ -86,6 +91,10 @@ def _run_rows(table: Table, result: EndToEndResult) -> None:
     for side in result.runs:
         imports = f"{result.imports_s(side):.2f} s"
         _row(table, f"run: {_SIDES[side]}", result.timing(side), result.timing("stock"), imports)
+    if result.by_sparsity is not None:
+        table.add_section()
+        given = f"{result.by_sparsity.median:.2f}x"
+        table.add_row(f"by sparsity alone (dense: {result.dense_engine})", "", "", given)
 
 
 def _pair(table: Table, what: str, timings: Mapping[str, Timing]) -> None:

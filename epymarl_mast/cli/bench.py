@@ -96,7 +96,7 @@ def end_to_end(
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
     json: Json = None,
 ) -> None:
-    """Whole runs of qmix (use_rnn=True) and mast_qmix on level-based foraging, in turn.
+    """Whole runs on level-based foraging: qmix (use_rnn=True), mast_qmix, and that dense, in turn.
 
     Imports and compilation are outside the time of a run, and shown. The hosts use one thread.
     """

@@ -1,11 +1,12 @@
-"""One decision of all agents in numpy.
+"""Decisions of all agents in numpy, on whole matrices.
 
-Legend: E environments, N agents, R = E*N rows, I inputs, H hidden units, U actions, K networks (1
-shared, or N). A layer is a weight (K, in, out) and a bias (K, 1, out).
+Legend: E environments, N agents, R = E*N rows, K networks (1 shared, or N), I inputs, O
+observation, H hidden units, U actions. A layer is a weight (K, in, out) and a bias (K, 1, out).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,71 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Layer = tuple[Array, Array]
+
+
+class DenseDecision:
+    """Agent networks that decide step by step: what ``SparseDecision`` does, on any machine.
+
+    Arguments and methods are those of :class:`epymarl_mast.sparse.kernels.SparseDecision`.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Mapping[str, Array]],
+        n_agents: int,
+        *,
+        last_action: int | None,
+        agent_id: int | None,
+    ) -> None:
+        self._n_agents = n_agents
+        self._n_actions = len(networks[0]["fc2.bias"])
+        self._last_action = last_action
+        self._agent_id = agent_id
+        self._units, self._inputs = networks[0]["fc1.weight"].shape
+        self._recurrent = "rnn.weight_ih" in networks[0]
+
+    def read(self, networks: Sequence[Mapping[str, Array]]) -> None:
+        """Take over the weights as they are now."""
+        self._fc1 = _layer(networks, "fc1.weight", "fc1.bias")
+        self._fc2 = _layer(networks, "fc2.weight", "fc2.bias")
+        self._core_hidden: Layer | None = None
+        if self._recurrent:
+            self._core_in = _layer(networks, "rnn.weight_ih", "rnn.bias_ih")
+            self._core_hidden = _layer(networks, "rnn.weight_hh", "rnn.bias_hh")
+        else:
+            self._core_in = _layer(networks, "rnn.weight", "rnn.bias")
+
+    def reset(self, environments: int) -> None:
+        """Start new episodes: zero hidden states, no last actions."""
+        rows = environments * self._n_agents
+        self._hidden = np.zeros((rows, self._units), np.float32)
+        self._x = np.zeros((rows, self._inputs), np.float32)
+        self.q_values = np.zeros((rows, self._n_actions), np.float32)
+        if self._agent_id is not None:
+            ids = np.tile(np.eye(self._n_agents), (environments, 1))
+            self._x[:, self._agent_id : self._agent_id + self._n_agents] = ids
+
+    def __call__(
+        self, observations: Array, available: Array, epsilon: float, draws: Array
+    ) -> Array:
+        """Epsilon-greedy actions."""
+        self._x[:, : observations.shape[1]] = observations
+        self.q_values = forward(
+            self._x, self._fc1, self._core_in, self._core_hidden, self._fc2, self._hidden
+        )
+        actions = epsilon_greedy(self.q_values, available, epsilon, draws.reshape(-1, 2))
+        if self._last_action is not None:
+            block = self._x[:, self._last_action : self._last_action + self._n_actions]
+            block[:] = 0.0
+            block[np.arange(len(block)), actions] = 1.0
+        return actions
+
+
+def _layer(networks: Sequence[Mapping[str, Array]], weight: str, bias: str) -> Layer:
+    """One layer of all networks, transposed for rows of inputs."""
+    weights = np.stack([network[weight].T for network in networks])
+    biases = np.stack([network[bias][None] for network in networks])
+    return np.ascontiguousarray(weights), biases
 
 
 def forward(

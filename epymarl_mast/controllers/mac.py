@@ -11,6 +11,10 @@ from epymarl_mast.controllers.actor import Actor, can_act
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.tiny import cut_widths
 
+# Up to these, kept weights one by one are faster than numpy's whole matrices.
+_MOST_DENSITY = 0.3
+_MOST_UNITS = 64
+
 
 def fast_mac(host: HostModules) -> Any:
     """The factory to register: ``(scheme, groups, args) -> controller``.
@@ -39,6 +43,7 @@ def _fast(base: type[Any], host: HostModules) -> type[Any]:
         def __init__(self, scheme: Any, groups: Any, args: Any) -> None:
             super().__init__(scheme, groups, args)
             self._actor: Actor | None = None
+            self._viewed: torch.Tensor | None = None
             if args.action_selector == "epsilon_greedy" and can_act(self.agent):
                 acting_seed = np.random.SeedSequence(args.seed).generate_state(3)[2]
                 self._actor = Actor(
@@ -48,13 +53,13 @@ def _fast(base: type[Any], host: HostModules) -> type[Any]:
                     last_action=args.obs_last_action,
                     agent_id=args.obs_agent_id,
                     generator=np.random.default_rng(acting_seed),
+                    compiled=_compiles(args),
                 )
 
         def start_episodes(self, environments: int) -> Actor | None:
             """An actor with today's weights and fresh memory; None for an agent it cannot run."""
             if self._actor is not None:
-                self._actor.refresh()
-                self._actor.reset(environments)
+                self._actor.start(environments)
             return self._actor
 
         def epsilon_at(self, t_env: int, test_mode: bool) -> float:
@@ -72,13 +77,28 @@ def _fast(base: type[Any], host: HostModules) -> type[Any]:
                 return super().select_actions(ep_batch, t_ep, t_env, bs=bs, test_mode=test_mode)
             if t_ep == 0:
                 self.start_episodes(ep_batch.batch_size)
-            rows = ep_batch.batch_size * self.n_agents
-            observations = ep_batch["obs"][:, t_ep].reshape(rows, -1).cpu().numpy()
-            available = ep_batch["avail_actions"][:, t_ep].reshape(rows, -1).cpu().numpy()
+            observations, available = self._seen(ep_batch, t_ep)
             epsilon = self.epsilon_at(t_env, test_mode)
             chosen = self._actor.act(observations, available, epsilon).reshape(-1, self.n_agents)
             actions = torch.from_numpy(chosen[bs].copy()).to(ep_batch.device)
             return host.selected(actions)
 
+        def _seen(self, ep_batch: Any, t: int) -> list[Any]:
+            """What the agents see at a step: observations (R, O), available actions (R, U)."""
+            fields = [ep_batch["obs"], ep_batch["avail_actions"]]  # (E, T, N, .)
+            if ep_batch.device != "cpu":
+                return [field[:, t].flatten(0, 1).cpu().numpy() for field in fields]
+            if fields[0] is not self._viewed:  # views of a batch are made once, not at each step
+                self._viewed, self._views = fields[0], [field.numpy() for field in fields]
+            return [view[:, t].reshape(-1, view.shape[-1]) for view in self._views]
+
     FastMAC.__name__ = FastMAC.__qualname__ = f"Mast{base.__name__}"
     return FastMAC
+
+
+def _compiles(args: Any) -> bool:
+    """Whether compiled decisions are asked for, or are faster than numpy's."""
+    mast = getattr(args, "mast", {})
+    density = 1.0 if mast.get("topology") == "dense" else 1.0 - mast.get("sparsity", 0.0)
+    few = density <= _MOST_DENSITY or args.hidden_dim <= _MOST_UNITS
+    return mast.get("engine", "auto") in (("auto", "sparse") if few else ("sparse",))

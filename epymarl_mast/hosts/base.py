@@ -27,6 +27,8 @@ class HostModules:
             the same loss, but for rounding.
         selected: ``actions -> what mac.select_actions() returns``.
         step: ``(environment, actions) -> (reward, over, info)``.
+        relieve: mends an environment's needless work (:mod:`epymarl_mast.hosts.compat`).
+        prints: whether the host asks environments at every step for what they have to say.
     """
 
     learners: Registry
@@ -43,6 +45,8 @@ class HostModules:
     returned: Callable[[Any, list[Any]], Any]
     selected: Callable[[Any], Any]
     step: Callable[[Any, Any], tuple[Any, bool, dict[str, Any]]]
+    relieve: Callable[[Any], None]
+    prints: bool
 
 
 class Host(ABC):

@@ -57,6 +57,24 @@ def index_with_tuples(episode_batch: type[Any]) -> None:
     episode_batch._parse_slices = parse_slices
 
 
+def pad_short_observations_only(environment: Any) -> None:
+    """EPyMARL's gymma has ``numpy.pad`` append nothing to observations that are long enough.
+
+    At every step, which takes as long as half a step of level-based foraging.
+    """
+    pad = getattr(environment, "_pad_observation", None)
+    longest = getattr(environment, "longest_observation_space", None)
+    if pad is None or longest is None:
+        return
+
+    def pad_observation(observations: Any) -> Any:
+        if all(len(seen) == longest.shape[0] for seen in observations):
+            return [seen.copy() for seen in observations]
+        return pad(observations)
+
+    environment._pad_observation = pad_observation
+
+
 class SacredRecords:
     """The file observers that were made while results were redirected."""
 

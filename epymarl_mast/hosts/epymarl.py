@@ -75,6 +75,8 @@ class EPyMARL(Host):
             returned=lambda episodes, returns: episodes,
             selected=lambda actions: actions,
             step=_step,
+            relieve=compat.pad_short_observations_only,
+            prints=False,
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:

@@ -58,6 +58,8 @@ class PyMARLzooPlus(Host):
             returned=lambda episodes, returns: (episodes, returns),
             selected=lambda actions: (actions, {}),
             step=lambda environment, actions: environment.step(actions),
+            relieve=lambda environment: None,
+            prints=True,
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:

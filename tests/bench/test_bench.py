@@ -109,9 +109,12 @@ def test_end_to_end(measure_on):
     )  # fmt: skip
     check_record(record, host, 0.1)
     check_pair(record, 1)
-    for side in ("stock", "ours"):
+    for side in ("stock", "ours", "dense"):
         assert min(record[side]["imports_s"] + record[side]["warm_up_s"]) > 0
-    for part in ("round 1 of 1, ours", "imports", "warm-up", "stock / this"):
+    by_sparsity = record["dense"]["median_ms"] / record["ours"]["median_ms"]
+    assert record["sparsity_ratio_median"] == pytest.approx(by_sparsity)
+    assert record["dense_engine"] in ("masked", "sparse")
+    for part in ("round 1 of 1, ours", "by sparsity alone", "imports", "warm-up", "stock / this"):
         assert part in printed
 
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from epymarl_mast import plugin
-from epymarl_mast.controllers import act_kernel
+from epymarl_mast.controllers.actor import Actor
+from epymarl_mast.hosts.compat import pad_short_observations_only
+from epymarl_mast.sparse import kernels
 
 LBF = {"key": "lbforaging:Foraging-8x8-2p-3f-v3", "time_limit": 25, "seed": 5}
 AGENTS = {
@@ -18,6 +20,7 @@ AGENTS = {
     "per-agent-gru": {"agent": "rnn_ns", "obs_agent_id": False},
     "per-agent-ff": {"agent": "rnn_ns", "use_rnn": False},
 }
+ENGINES = ("auto", "masked")  # decisions by the sparse kernels, and by numpy
 
 
 class SilentLogger:
@@ -33,6 +36,8 @@ class SilentLogger:
 def make_runner(host, host_module, make_args):
     """A runner on level-based foraging with a controller whose network is 80 % sparse."""
 
+    running = []
+
     def make(runner, mac, **changes):
         modules = plugin.register(host)
         extra = {"pretrained_wrapper": None} if host.name == "epymarl" else {}
@@ -47,6 +52,7 @@ def make_runner(host, host_module, make_args):
         )  # fmt: skip
         logger = SilentLogger()
         made = modules.runners[runner](args, logger)
+        running.append(made)
         info = made.get_env_info()
         args.n_agents, args.n_actions = info["n_agents"], info["n_actions"]
         args.state_shape = info["state_shape"]
@@ -72,15 +78,29 @@ def make_runner(host, host_module, make_args):
         made.setup(scheme, groups, preprocess, controller, *explorer)
         return made, modules, logger
 
-    return make
+    yield make
+    for made in running:
+        made.close_env()
+        for worker in getattr(made, "ps", ()):
+            worker.join(timeout=30)
 
 
-@pytest.mark.parametrize("agent", AGENTS)
-def test_same_seed_without_exploration_gives_identical_episodes(make_runner, mast_options, agent):
-    stock_mac = "non_shared_mac" if "per-agent" in agent else "basic_mac"
-    options = {"mast": mast_options(), **AGENTS[agent]}
-    stock, modules, stock_log = make_runner("episode", stock_mac, **options)
-    fast, _, fast_log = make_runner("mast_episode", "mast_mac", **options)
+@pytest.fixture
+def quick_workers(host, host_module, monkeypatch):
+    """Workers of PyMARLzoo+ are forked, as EPyMARL's are, and not waited for by the clock."""
+    if host.name == "pymarlzooplus":
+        runners = host_module("runners.parallel_runner")
+        monkeypatch.setattr(runners, "time", SimpleNamespace(sleep=lambda seconds: None))
+        monkeypatch.setattr(
+            runners.th.multiprocessing, "get_start_method", lambda allow_none: "fork"
+        )
+
+
+def stock_controller(agent):
+    return "non_shared_mac" if "per-agent" in agent else "basic_mac"
+
+
+def check_same_episodes(stock, fast, modules, stock_log, fast_log):
     for test_mode in (False, False, True, True, False):
         theirs = modules.episodes_of(stock.run(test_mode=test_mode)).data.transition_data
         ours = modules.episodes_of(fast.run(test_mode=test_mode)).data.transition_data
@@ -88,14 +108,38 @@ def test_same_seed_without_exploration_gives_identical_episodes(make_runner, mas
         for key, field in theirs.items():
             assert ours[key].dtype == field.dtype, key
             assert torch.equal(ours[key], field), key
+    assert fast.t == stock.t
     assert fast.t_env == stock.t_env > 0
     assert fast_log.stats == stock_log.stats
     assert {"return_mean", "test_return_mean", "ep_length_mean", "epsilon"} <= set(fast_log.stats)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("agent", AGENTS)
-def test_q_values_are_the_agents_own(make_runner, mast_options, agent):
-    options = {"mast": mast_options(), **AGENTS[agent]}
+def test_same_seed_without_exploration_gives_identical_episodes(
+    make_runner, mast_options, agent, engine
+):
+    options = {"mast": mast_options(engine=engine), **AGENTS[agent]}
+    stock, modules, stock_log = make_runner("episode", stock_controller(agent), **options)
+    fast, _, fast_log = make_runner("mast_episode", "mast_mac", **options)
+    assert fast.start_actor(1) is not None
+    check_same_episodes(stock, fast, modules, stock_log, fast_log)
+
+
+@pytest.mark.parametrize("agent", ["shared-gru", "per-agent-ff"])
+def test_parallel_episodes_are_identical_too(make_runner, mast_options, agent, quick_workers):
+    """Environments of 25 steps or fewer that end at different times."""
+    options = {"mast": mast_options(), "batch_size_run": 3, "test_nepisode": 6, **AGENTS[agent]}
+    stock, modules, stock_log = make_runner("parallel", stock_controller(agent), **options)
+    fast, _, fast_log = make_runner("mast_parallel", "mast_mac", **options)
+    assert fast.start_actor(3) is not None
+    check_same_episodes(stock, fast, modules, stock_log, fast_log)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("agent", AGENTS)
+def test_q_values_are_the_agents_own(make_runner, mast_options, agent, engine):
+    options = {"mast": mast_options(engine=engine), **AGENTS[agent]}
     fast, modules, _ = make_runner("mast_episode", "mast_mac", **options)
     batch = modules.episodes_of(fast.run())
     mac = fast.mac
@@ -121,14 +165,36 @@ def test_weights_are_taken_anew_for_every_episode(make_runner, mast_options):
     assert not fast.mac._actor.q_values.any()
 
 
+class FixedValues(torch.nn.Module):
+    """An agent whose values are the same whatever it sees: all weights 0 but the last bias."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.fc1 = torch.nn.Linear(1, 16)
+        self.rnn = torch.nn.GRUCell(16, 16)
+        self.fc2 = torch.nn.Linear(16, len(values))
+        for parameter in self.parameters():
+            parameter.data.zero_()
+        self.fc2.bias.data.copy_(torch.as_tensor(values))
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "numpy"])
 @pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
-def test_actions_follow_the_hosts_distribution(host_module, make_args, epsilon):
+def test_actions_follow_the_hosts_distribution(host_module, make_args, epsilon, compiled):
     """Chi-square of our counts and the host's against the exact probabilities."""
     draws, actions = 20_000, 6
     q = np.array([[0.1, 0.9, 0.5, 2.0, -1.0, 0.3]], np.float32)
     available = np.array([[1, 1, 0, 0, 1, 1]], np.int32)
     expected = np.where(available[0] > 0, epsilon / 4, 0.0)
     expected[1] += 1 - epsilon
+    environments, decisions = 40, draws // 40
+    actor = Actor(
+        FixedValues(q[0]), 1, actions, last_action=False, agent_id=False,
+        generator=np.random.default_rng(0), compiled=compiled,
+    )  # fmt: skip
+    actor.start(environments)
+    shown = np.zeros((environments, 1), np.float32), np.repeat(available, environments, 0)
+    ours = np.concatenate([actor.act(*shown, epsilon).copy() for _ in range(decisions)])
 
     selectors = host_module("components.action_selectors").REGISTRY
     args = make_args(epsilon_start=epsilon, epsilon_finish=epsilon)
@@ -138,10 +204,6 @@ def test_actions_follow_the_hosts_distribution(host_module, make_args, epsilon):
         torch.from_numpy(available).expand(draws, 1, -1),
         t_env=0,
     )
-    ours = act_kernel.epsilon_greedy(
-        np.repeat(q, draws, 0), np.repeat(available, draws, 0), epsilon,
-        np.random.default_rng(0).random((draws, 2)),
-    )  # fmt: skip
     for chosen in (ours, theirs.flatten().numpy()):
         counts = np.bincount(chosen, minlength=actions)
         assert counts[expected == 0].sum() == 0
@@ -156,3 +218,46 @@ def test_an_unknown_agent_acts_as_the_host_does(make_runner, mast_options):
     fast.mac._actor = None
     episodes = modules.episodes_of(fast.run())
     assert episodes["filled"].sum() > 1
+
+
+def test_the_host_runs_episodes_that_hold_more(make_runner, mast_options):
+    """PyMARLzoo+ can store hidden states, and have an explorer choose actions."""
+    fast, modules, _ = make_runner("mast_episode", "mast_mac", mast=mast_options())
+    fast._storable = False
+    assert fast.start_actor(1) is None
+    assert modules.episodes_of(fast.run())["filled"].sum() > 1
+    fast._storable, fast.explorer = True, object()
+    assert fast.start_actor(1) is None
+
+
+def test_random_numbers_are_drawn_in_order_whatever_is_drawn_ahead():
+    generator = np.random.default_rng(11)
+    actor = Actor(FixedValues(np.zeros(6)), 3, 6, last_action=False, agent_id=False,
+                  generator=np.random.default_rng(11))  # fmt: skip
+    actor.start(1)
+    shown = np.zeros((3, 1), np.float32), np.ones((3, 6), np.int32)
+    for _ in range(2000):
+        expected = (generator.random((3, 2))[:, 1] * 6).astype(int)
+        assert actor.act(*shown, 1.0).tolist() == expected.tolist()
+
+
+def test_without_the_kernels_numpy_decides(make_runner, mast_options, monkeypatch):
+    monkeypatch.setattr(kernels, "available", lambda: False)
+    fast, modules, _ = make_runner("mast_episode", "mast_mac", mast=mast_options())
+    assert type(fast.start_actor(1)._decide).__name__ == "DenseDecision"
+    assert modules.episodes_of(fast.run())["filled"].sum() > 1
+
+
+def test_only_short_observations_are_padded():
+    def pad(observations):
+        return [np.pad(seen, (0, 3 - len(seen))) for seen in observations]
+
+    environment = SimpleNamespace(longest_observation_space=np.zeros(3), _pad_observation=pad)
+    pad_short_observations_only(environment)
+    seen = [np.arange(3.0), np.ones(3)]
+    kept = environment._pad_observation(seen)
+    np.testing.assert_array_equal(kept, pad(seen))
+    assert not any(ours is theirs for ours, theirs in zip(kept, seen, strict=True))
+    short = environment._pad_observation([np.arange(3.0), np.ones(2)])
+    np.testing.assert_array_equal(short, [[0, 1, 2], [1, 1, 0]])
+    pad_short_observations_only(object())  # another wrapper, which does not pad

@@ -1,11 +1,12 @@
 """Compute on kept weights only, on the CPU: an agent's unroll and QMIX's mixing network.
 
-Two networks whose forward and backward touch no absent weight, and the target operators between
-them. They need numba and an x86-64 CPU with AVX2: ask :func:`available` first. Nothing here
-imports numba before.
+Two networks whose forward and backward touch no absent weight, the target operators between them,
+and the decisions of agents that act. They need numba and an x86-64 CPU with AVX2: ask
+:func:`available` first. Nothing here imports numba before.
 """
 
 from epymarl_mast.sparse.kernels.agent import AgentInputs, SparseAgent
+from epymarl_mast.sparse.kernels.decision import SparseDecision
 from epymarl_mast.sparse.kernels.host import available
 from epymarl_mast.sparse.kernels.mixer import SparseMixer
 from epymarl_mast.sparse.kernels.operators import (
@@ -19,6 +20,7 @@ from epymarl_mast.sparse.kernels.patterns import SparseMatrix
 __all__ = [
     "AgentInputs",
     "SparseAgent",
+    "SparseDecision",
     "SparseMatrix",
     "SparseMixer",
     "available",

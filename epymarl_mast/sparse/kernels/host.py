@@ -41,7 +41,12 @@ def available() -> bool:
 @lru_cache(maxsize=1)
 def loops() -> SimpleNamespace:
     """The compiled functions; says so once where their first call will compile them."""
-    from epymarl_mast.sparse.kernels import agent_loops, mixer_loops, operator_loops
+    from epymarl_mast.sparse.kernels import (
+        agent_loops,
+        decision_loops,
+        mixer_loops,
+        operator_loops,
+    )
     from epymarl_mast.sparse.kernels import loops as shared
     from epymarl_mast.sparse.kernels.cache import is_cached
 
@@ -54,6 +59,8 @@ def loops() -> SimpleNamespace:
         operator_loops.greedy_values,
         operator_loops.backward_recursion,
         operator_loops.soft_mellowmax_parts,
+        decision_loops.append_network,
+        decision_loops.decide,
     )
     if not all(map(is_cached, entries)):
         logger.info("Compiling the sparse kernels at their first use, half a minute in all")
