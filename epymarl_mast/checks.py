@@ -24,6 +24,7 @@ _POSITIVE = (
     "hypernet_embed",
     "central_mixing_embed_dim",
     "central_action_embed",
+    "critic_hidden_dim",
     "epsilon_anneal_time",
 )
 

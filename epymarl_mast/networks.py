@@ -12,7 +12,7 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
-from epymarl_mast.schemas import WqmixOptions
+from epymarl_mast.schemas import FacmacOptions, WqmixOptions
 from epymarl_mast.sparse import Layer, sparse_layers
 
 Shapes = dict[str, tuple[int, ...]]
@@ -115,6 +115,9 @@ def network_shapes(
             for name, shape in shapes["agent"].items()
         }
         shapes["central_mixer"] = central_mixer_shapes(config, task)
+    if isinstance(options, FacmacOptions):
+        own = {key: config[f"critic_{key}"] for key in ("hidden_dim", "use_rnn")}
+        shapes["critic"] = agent_shapes({**config, **own}, task)
     return {network: own for network, own in shapes.items() if own}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import Fraction, MastOptions, NotNegative, Sparsity
@@ -53,9 +55,24 @@ class ResOptions(MastOptions):
         return {"agent": 4, "mixer": 3 + 2 * n_agents * n_actions}
 
 
+class FacmacOptions(MastOptions):
+    """Options of FACMAC beside the common ones."""
+
+    mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn")
+
+    critic_sparsity: Sparsity | None
+    actor_lr: Annotated[float, Field(gt=0.0)] | None
+    gumbel_temperature: Annotated[float, Field(gt=0.0)]
+
+    def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
+        """The policies' gradient passes through the mixing network once more, forth and back."""
+        return {"agent": 4, "critic": 4, "mixer": 4 + 3}
+
+
 # By the learner's name in the host's registry.
 SCHEMAS: dict[str, type[MastOptions]] = {
     "mast_q_learner": MastOptions,
     "mast_wqmix_learner": WqmixOptions,
     "mast_res_learner": ResOptions,
+    "mast_facmac_learner": FacmacOptions,
 }

@@ -23,6 +23,7 @@ _GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("hidden_dim",), ("agent", "central_agent")),
     (("mixing_embed_dim", "hypernet_embed"), ("mixer",)),
     (("central_mixing_embed_dim",), ("central_mixer",)),
+    (("critic_hidden_dim",), ("critic",)),
 )
 _CANDIDATES = {1: 3, 2: 40}  # by number of widths in a group
 _LARGEST_SKEW = 2.0  # between the cuts of two widths of one network

@@ -174,6 +174,9 @@ def run_of(algorithm, *, mast=(), **changes):
         ("mast_res", {"res_beta": -1.0}, {}, "mast.res_beta=-1.0 is not allowed: a number >= 0"),
         ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),
         ("mast_qmix", {"res_beta": 1.0}, {}, "mast.res_beta is not an option"),
+        ("mast_facmac", {"actor_lr": 0.0}, {}, "mast.actor_lr=0.0 is not allowed: a number > 0 or"),
+        ("mast_facmac", {"gumbel_temperature": 0}, {}, "mast.gumbel_temperature=0 is not allowed"),
+        ("mast_facmac", {}, {"mixer": None}, "mixer=None is not known to mast_facmac_learner"),
     ],
 )  # fmt: skip
 def test_what_an_algorithm_cannot_do_is_refused(algorithm, mast, changes, message):
@@ -188,7 +191,7 @@ def test_passes_of_an_update_follow_the_paper():
     sizes = {"n_agents": 3, "n_actions": 5}
     passes = {
         name: dict(check_run(run_of(name)).passes(**sizes))
-        for name in ("mast_qmix", "mast_ow_qmix", "mast_res")
+        for name in ("mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac")
     }
     without = check_run(run_of("mast_res", mast={"res_operator": "none"})).passes(**sizes)
 
@@ -196,6 +199,7 @@ def test_passes_of_an_update_follow_the_paper():
         "mast_qmix": {"agent": 4, "mixer": 4},
         "mast_ow_qmix": {"agent": 3, "mixer": 3, "central_agent": 4, "central_mixer": 4},
         "mast_res": {"agent": 4, "mixer": 3 + 2 * 3 * 5},
+        "mast_facmac": {"agent": 4, "critic": 4, "mixer": 7},
     }
     assert without == {"agent": 4, "mixer": 4}
 

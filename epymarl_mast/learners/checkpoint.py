@@ -76,6 +76,7 @@ def save_learner(learner: Any, folder: Path) -> None:
         "online_buffer_generator": learner.replay.buffer.generator.get_state(),
         "training_steps": learner.training_steps,
         "last_target_update_step": learner.last_target_update_step,
+        "own": learner.own_state(),
         "rew_ms": _moments(learner.regression.rew_ms),
         "ret_ms": _moments(learner.regression.ret_ms),
     }
@@ -101,6 +102,7 @@ def load_learner(learner: Any, folder: Path) -> None:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
     learner.replay.buffer.generator.set_state(state["online_buffer_generator"])
+    learner.load_own_state(state.get("own", {}))
     learner.training_steps = state["training_steps"]
     learner.last_target_update_step = state["last_target_update_step"]
     _restore_moments(learner.regression.rew_ms, state["rew_ms"])

@@ -30,6 +30,7 @@ from epymarl_mast.learners.own_replay import OwnReplay
 from epymarl_mast.learners.regression import TARGET_KINDS, Regression
 from epymarl_mast.learners.sparse_networks import SparseNetworks, make_optimiser
 from epymarl_mast.options import MastOptions
+from epymarl_mast.sparse.kernels import AgentInputs
 from epymarl_mast.tracking.metrics import log_all, say, sparse_metrics, update_metrics
 
 
@@ -39,7 +40,7 @@ class MastQLearner:
     Registered as ``mast_q_learner``; it has the interface of the hosts' own learners. With every
     part switched off its updates equal those of the host's ``QLearner`` (docs/method.md, 19, names
     the exception). Other algorithms override :meth:`build`, :meth:`online`, :meth:`targets`,
-    :meth:`next_values` and :meth:`loss` (docs/extending.md).
+    :meth:`action_values`, :meth:`next_values` and :meth:`loss` (docs/extending.md).
 
     Args:
         mac: the host's multi-agent controller.
@@ -60,7 +61,7 @@ class MastQLearner:
         # Before mac.online_buffer is set below: no target must share the buffer.
         self.build(scheme, host)
         self.params = [p for network in self.online().values() for p in network.parameters()]
-        self.optimiser = make_optimiser(self.params, self.options, args)
+        self.optimiser = make_optimiser(self.parameter_groups(), self.options, args)
 
         topology_seed, replay_seed = np.random.SeedSequence(args.seed).generate_state(2).tolist()
         draws = torch.Generator().manual_seed(topology_seed)
@@ -121,7 +122,7 @@ class MastQLearner:
         data = Transitions.from_batch(batch, as_host=self.regression.as_host)
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
-        q_values = engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
+        q_values = self.action_values(engine, batch, inputs)  # (B, T+1, N, U)
         taken = torch.gather(q_values[:, :-1], 3, data.actions).squeeze(3)  # (B, T, N)
         values = engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
         with torch.no_grad():
@@ -150,6 +151,14 @@ class MastQLearner:
             self.log_stats_t = t_env
         if due or evolved:
             log_all(self.logger, sparse_metrics(self.networks.topology, self.cost), t_env)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The optimiser's groups of ``self.params``; each has its own clipping of the gradient."""
+        return [{"params": self.params}]
+
+    def action_values(self, engine: HostEngine, batch: Any, inputs: AgentInputs | None) -> Tensor:
+        """Online values (B, T+1, N, U) of all actions, which the TD error trains."""
+        return engine.unroll(self.mac, batch, inputs)
 
     def next_values(self, update: Update) -> Tensor:
         """Target value of the state after each step, (B, T, C); called without gradient."""
@@ -199,12 +208,19 @@ class MastQLearner:
         dense_gradients = self.networks.dense_gradients() if due else {}
         if due or self.computed_by_torch or not self.engine.gradient_is_masked:
             self.networks.mask_gradients_()
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.params, self.args.grad_norm_clip)
+        grad_norm = self._clip_gradients()
         self.optimiser.step()
         if due:
             self.networks.evolve_(dense_gradients, self.optimiser, t_env)
             self.follow_masks()
         return grad_norm
+
+    def _clip_gradients(self) -> Tensor:
+        """Clip the norm of each group's gradient; returns the norm of all, before it."""
+        limit = self.args.grad_norm_clip
+        groups = [group["params"] for group in self.optimiser.param_groups]
+        norms = [torch.nn.utils.clip_grad_norm_(group, limit) for group in groups]
+        return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
@@ -233,6 +249,13 @@ class MastQLearner:
         for network in (*self.online().values(), *self.targets().values()):
             network.cuda()
         self.networks.to("cuda")
+
+    def own_state(self) -> dict[str, Any]:
+        """What an algorithm has to save beside networks and counters, as tensors and numbers."""
+        return {}
+
+    def load_own_state(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`own_state` gave."""
 
     def save_models(self, path: str) -> None:
         """Write the host's own files and ``mast.pt`` into the folder ``path``."""

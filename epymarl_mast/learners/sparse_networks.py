@@ -114,14 +114,14 @@ class SparseNetworks:
 
 
 def make_optimiser(
-    params: Sequence[nn.Parameter], options: MastOptions, args: Any
+    groups: Sequence[Mapping[str, Any]], options: MastOptions, args: Any
 ) -> torch.optim.Optimizer:
-    """The optimiser of ``mast.optimizer`` with the host's learning rate."""
+    """The optimiser of ``mast.optimizer``, with the host's learning rate where a group has none."""
     # One kernel for all weights; without sparsity it is the host's own, to the last bit.
     named: dict[str, Any] = {"lr": args.lr, "fused": options.topology != "dense"}
     if options.optimizer == "rmsprop":
         named = {"lr": args.lr, "alpha": args.optim_alpha, "eps": args.optim_eps}
-    return OPTIMIZERS[options.optimizer](params, **named)
+    return OPTIMIZERS[options.optimizer]([dict(group) for group in groups], **named)
 
 
 def _parameters(networks: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:

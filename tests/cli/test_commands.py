@@ -67,6 +67,17 @@ def test_flops_of_res(invoke):
     assert record["flops_train_ratio"] == pytest.approx(0.1, abs=2e-3)
 
 
+def test_flops_of_facmac(invoke):
+    """4(A + C) + 7M: the policies' gradient passes the mixing network once more, forth and back."""
+    record = json.loads(invoke("flops", "--config=mast_facmac", *DIMS, "--json"))
+    agent, critic, mixer = (
+        record["networks"][name]["dense_flops"] for name in ("agent", "critic", "mixer")
+    )
+    assert critic == (2 * 150 - 1) * 64 + (2 * 64 - 1) * (64 + 14)  # feed-forward
+    assert record["dense_flops_train"] == 32 * (4 * agent + 4 * critic + 7 * mixer)
+    assert record["flops_test"] == record["networks"]["agent"]["flops"]
+
+
 def test_flops_of_tiny_are_those_of_the_cut_networks(invoke):
     record = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json", "with", "tiny"))
     sparse = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json", "with", "rigl"))

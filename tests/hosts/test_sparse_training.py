@@ -92,6 +92,15 @@ CASES = {
     "res": ({}, {"algorithm": "mast_res"}),
     "res-vdn-per-agent": ({}, {"algorithm": "mast_res", "mixer": "vdn", **PER_AGENT}),
     "res-without-its-operator": ({"res_operator": "none"}, {"algorithm": "mast_res"}),
+    "facmac": ({}, {"algorithm": "mast_facmac"}),
+    "facmac-soft-vdn": (
+        {"operator": "soft_mellowmax", "critic_sparsity": 0.6},
+        {"algorithm": "mast_facmac", "mixer": "vdn", "critic_use_rnn": True},
+    ),
+    "facmac-per-agent": (
+        {"topology": "set"},
+        {"algorithm": "mast_facmac", "target_update_interval_or_tau": 0.1, **PER_AGENT},
+    ),
     "unlike-sparsities": ({"agent_sparsity": 0.5, "mixer_sparsity": 0.97}, {}),
 }  # fmt: skip
 
@@ -151,7 +160,7 @@ def test_joining_two_batches_changes_no_loss_term(bench, sparse_learner):
         assert joined == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac"])
 def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episodes, algorithm):
     variants = [{}, PER_AGENT, {"use_rnn": False}, {"mixer": "vdn"}, {"hypernet_layers": 1}]
     variants += [{"central_mixer": "atten"}] if algorithm == "mast_ow_qmix" else []
@@ -175,7 +184,7 @@ def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episo
         }
 
 
-@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac"])
 def test_checkpoint_restores_everything(
     sparse_learner, train_on_random_episodes, tmp_path, algorithm
 ):
@@ -209,7 +218,7 @@ def test_checkpoint_restores_everything(
     )
 
 
-@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix"])
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_facmac"])
 def test_a_winning_ticket_has_the_masks_of_a_run_and_the_first_weights(
     sparse_learner, train_on_random_episodes, tmp_path, algorithm
 ):
@@ -349,7 +358,12 @@ def test_a_network_of_an_extension_is_sparse_too(
 @pytest.mark.parametrize("engine", ["masked", "sparse"])
 @pytest.mark.parametrize(
     ("algorithm", "torch_computes"),
-    [("mast_qmix", None), ("mast_cw_qmix", "central_mixer"), ("mast_res", "mixer over joint")],
+    [
+        ("mast_qmix", None),
+        ("mast_cw_qmix", "central_mixer"),
+        ("mast_res", "mixer over joint"),
+        ("mast_facmac", "mixer under the policies' actions"),
+    ],
 )
 def test_what_no_kernel_knows_is_said(sparse_learner, caplog, algorithm, torch_computes, engine):
     caplog.set_level("INFO")

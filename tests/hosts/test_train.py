@@ -105,13 +105,17 @@ VARIANTS = {
     "cw-per-agent-rlx2": ("mast_cw_qmix", "per_agent", "rlx2", "mast.dynamic_buffer_minimum=4",
                           "mast.dynamic_buffer_interval=2"),
     "res": ("mast_res", "mast.res_lambda=0.1"),
+    "facmac": ("mast_facmac", "mast.target=td_lambda"),
+    "facmac-per-agent-soft": ("mast_facmac", "per_agent", "mast.operator=soft_mellowmax"),
     "per-agent-parallel": ("mast_qmix_ns", "runner=mast_parallel", "batch_size_run=2"),
 }  # fmt: skip
 
 
 # Tested as learners in test_wqmix_reference.py, test_res_reference.py and test_sparse_training.py,
 # and test_starcraft.py has the last one's whole run; more whole runs take longer.
-LONG = ("ow-soft-targets", "cw-per-agent-rlx2", "res", "per-agent-parallel")
+LONG = (
+    "ow-soft-targets", "cw-per-agent-rlx2", "res", "facmac-per-agent-soft", "per-agent-parallel",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

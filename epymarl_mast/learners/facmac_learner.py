@@ -1,0 +1,117 @@
+"""MAST for FACMAC with discrete actions: policies, and critics that are mixed.
+
+Each agent has a policy (the network that acts) and a critic, which gives a utility to each of its
+actions. The mixing network makes the team's value of the utilities, as in QMIX; the policies climb
+it together.
+
+Legend: B episodes, T transitions, N agents, U actions, C columns.
+Source: Peng et al. 2021, "FACMAC: Factored Multi-Agent Centralised Policy Gradients"; MAST
+App. A.5.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.learners.batch import Update
+from epymarl_mast.learners.engines import HostEngine
+from epymarl_mast.learners.policy import entropy, straight_through
+from epymarl_mast.learners.q_learner import MastQLearner
+from epymarl_mast.learners.second_agents import SecondAgents
+from epymarl_mast.schemas import FacmacOptions
+from epymarl_mast.sparse.kernels import AgentInputs
+
+
+class MastFacmacLearner(MastQLearner):
+    """FACMAC; registered as ``mast_facmac_learner``."""
+
+    options: FacmacOptions
+
+    def build(self, scheme: Any, host: HostModules) -> None:
+        super().build(scheme, host)
+        args = copy.copy(self.args)
+        args.hidden_dim, args.use_rnn = args.critic_hidden_dim, args.critic_use_rnn
+        self.critic = SecondAgents("critic", self.mac, scheme, args)
+        seed = int(np.random.SeedSequence(self.args.seed).generate_state(4)[3])
+        self.noise = torch.Generator().manual_seed(seed)
+
+    def online(self) -> dict[str, nn.Module]:
+        return {**super().online(), "critic": self.critic.agent}
+
+    def targets(self) -> dict[str, nn.Module]:
+        return {**super().targets(), "critic": self.critic.target_agent}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Policies and critics take their own steps, each with its own clipping of the gradient."""
+        policies = list(self.mac.agent.parameters())
+        own = {id(parameter) for parameter in policies}
+        critics = [parameter for parameter in self.params if id(parameter) not in own]
+        lr = self.args.lr if self.options.actor_lr is None else self.options.actor_lr
+        return [{"params": policies, "lr": lr}, {"params": critics}]
+
+    def action_values(self, engine: HostEngine, batch: Any, inputs: AgentInputs | None) -> Tensor:
+        """Utilities by the critics; it is these that the TD error trains."""
+        return self.critic.unroll(engine, batch, inputs)
+
+    def next_values(self, update: Update) -> Tensor:
+        """Target critics and target mixing network; the target policies choose with ``max``."""
+        utilities = self.critic.unroll_target(update.batch, update.inputs)[:, 1:]
+        logits = self.engine.unroll(self.target_mac, update.batch, update.inputs)[:, 1:]
+        available = update.data.available[:, 1:]
+        per_agent = self.regression.operate(utilities, available, logits, self.engine)
+        return self.engine.mix(self.target_mixer, per_agent, update.data.state[:, 1:])
+
+    def loss(
+        self, update: Update, target: Tensor, td_error: Tensor, mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared TD error of the critics, and the team's value of the policies' actions."""
+        critic, _ = super().loss(update, target, td_error, mask)
+        logits = update.engine.unroll(self.mac, update.batch, update.inputs)[:, :-1]
+        available, steps = update.data.available[:, :-1], update.data.mask
+        policy = -(self.policy_values(update, logits) * steps).sum() / steps.sum()
+        uncertain = entropy(logits.detach(), available).mean(dim=2, keepdim=True)  # (B, T, 1)
+        parts = {
+            "mast_critic_loss": critic.detach(),
+            "mast_policy_value": -policy.detach(),
+            "mast_policy_entropy": (uncertain * steps).sum() / steps.sum(),
+        }
+        return critic + policy, parts
+
+    def policy_values(self, update: Update, logits: Tensor) -> Tensor:
+        """Team's value (B, T, 1) of actions drawn from the policies, for all agents at once.
+
+        Its gradient reaches the policies alone: critics and mixing network are held fixed.
+
+        Args:
+            update: this update so far.
+            logits: (B, T, N, U) of the policies.
+        """
+        actions = straight_through(
+            logits, update.data.available[:, :-1], self.options.gumbel_temperature, self.noise
+        )
+        utilities = (actions * update.q_values[:, :-1].detach()).sum(dim=3)  # (B, T, N)
+        mixer = self.online()["mixer"]
+        fixed = {name: weight.detach() for name, weight in mixer.named_parameters()}
+        state = update.data.state[:, :-1]
+        value: Tensor = torch.func.functional_call(mixer, fixed, (utilities, state))
+        return value
+
+    def follow_masks(self) -> None:
+        super().follow_masks()
+        self.critic.follow(self.engine, self.masks_of("critic"))
+
+    def own_state(self) -> dict[str, Any]:
+        return {"noise": self.noise.get_state()}
+
+    def load_own_state(self, state: dict[str, Any]) -> None:
+        self.noise.set_state(state["noise"])
+
+    @property
+    def computed_by_torch(self) -> tuple[str, ...]:
+        return ("mixer under the policies' actions",)
