@@ -17,6 +17,9 @@ from epymarl_mast.sparse import Layer, sparse_layers
 
 Shapes = dict[str, tuple[int, ...]]
 
+# Width of an agent network's first layer where it is not ``hidden_dim``: set by mast.tiny alone.
+FIRST_LAYER = "first_layer_dim"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -41,13 +44,14 @@ def agent_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
     inputs += task.n_actions if config["obs_last_action"] else 0
     inputs += task.n_agents if config["obs_agent_id"] else 0
     hidden = config["hidden_dim"]
+    first = config.get(FIRST_LAYER, hidden)
     recurrent: Shapes = (
-        {"rnn.weight_ih": (3 * hidden, hidden), "rnn.weight_hh": (3 * hidden, hidden)}
+        {"rnn.weight_ih": (3 * hidden, first), "rnn.weight_hh": (3 * hidden, hidden)}
         if config["use_rnn"]
-        else {"rnn.weight": (hidden, hidden)}
+        else {"rnn.weight": (hidden, first)}
     )
     one: Shapes = {
-        "fc1.weight": (hidden, inputs),
+        "fc1.weight": (first, inputs),
         **recurrent,
         "fc2.weight": (task.n_actions, hidden),
     }
@@ -97,6 +101,12 @@ def central_mixer_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
     }
 
 
+def critic_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """FACMAC's ``critic_*`` options under the names of an agent network's."""
+    hidden = config["critic_hidden_dim"]
+    return {"hidden_dim": hidden, FIRST_LAYER: hidden, "use_rnn": config["critic_use_rnn"]}
+
+
 def _linear_shapes(name: str, sizes: Sequence[int]) -> Shapes:
     """Linear layers with something without weights between them."""
     layers = enumerate(pairwise(sizes))
@@ -116,8 +126,7 @@ def network_shapes(
         }
         shapes["central_mixer"] = central_mixer_shapes(config, task)
     if isinstance(options, FacmacOptions):
-        own = {key: config[f"critic_{key}"] for key in ("hidden_dim", "use_rnn")}
-        shapes["critic"] = agent_shapes({**config, **own}, task)
+        shapes["critic"] = agent_shapes({**config, **critic_config(config)}, task)
     return {network: own for network, own in shapes.items() if own}
 
 

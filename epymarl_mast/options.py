@@ -130,6 +130,11 @@ class MastOptions(BaseModel):
                 f"mast.tiny=True is a dense network: mast.topology={self.topology!r} is not "
                 "allowed with it, 'dense' is"
             )
+        if self.tiny and self.engine == "sparse":
+            raise OptionError(
+                "mast.tiny=True is a dense network: mast.engine='sparse' is not allowed with it, "
+                "'auto' is"
+            )
         if self.mask_from is not None and self.topology != "static":
             raise OptionError(
                 f"mast.mask_from={self.mask_from} gives a mask that stays: "

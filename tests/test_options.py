@@ -170,6 +170,10 @@ def run_of(algorithm, *, mast=(), **changes):
             "mast_qmix", {"mask_from": "x"}, {},
             "mast.mask_from=x gives a mask that stays: mast.topology='rigl' is not allowed with it",
         ),
+        (
+            "mast_vdn", {"tiny": True, "topology": "dense", "engine": "sparse"}, {},
+            "mast.tiny=True is a dense network: mast.engine='sparse' is not allowed with it",
+        ),
         ("mast_res", {"res_operator": "most"}, {}, "mast.res_operator='most' is not allowed"),
         ("mast_res", {"res_beta": -1.0}, {}, "mast.res_beta=-1.0 is not allowed: a number >= 0"),
         ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),

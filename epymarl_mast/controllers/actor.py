@@ -71,7 +71,7 @@ class Actor:
             self._core_in = _layer(state, own, "rnn.weight", "rnn.bias")
             self._core_hidden = None
         self._inputs = state[f"{own[0]}fc1.weight"].shape[1]
-        self._units = state[f"{own[0]}fc1.weight"].shape[0]
+        self._units = state[f"{own[0]}fc2.weight"].shape[1]
 
     def reset(self, environments: int) -> None:
         """Start new episodes: zero hidden states, no last actions."""

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from epymarl_mast.controllers.actor import Actor, can_act
+from epymarl_mast.controllers.first_layer import set_first_layer
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.networks import FIRST_LAYER
 from epymarl_mast.tiny import cut_widths
 
 
@@ -38,6 +40,7 @@ def _fast(base: type[Any], host: HostModules) -> type[Any]:
 
         def __init__(self, scheme: Any, groups: Any, args: Any) -> None:
             super().__init__(scheme, groups, args)
+            set_first_layer(self.agent, getattr(args, FIRST_LAYER, args.hidden_dim))
             self._actor: Actor | None = None
             if args.action_selector == "epsilon_greedy" and can_act(self.agent):
                 acting_seed = np.random.SeedSequence(args.seed).generate_state(3)[2]

@@ -219,8 +219,8 @@ def _sequence(agent: Any, inputs: Tensor) -> Tensor:
     x = torch.relu(agent.fc1(inputs))  # (B, T, N, H)
     if isinstance(agent.rnn, nn.GRUCell):
         rows = x.transpose(0, 1).reshape(steps, episodes * agents, -1)  # (T, B*N, H)
-        start = rows.new_zeros(1, rows.shape[1], rows.shape[2])
         cell = agent.rnn
+        start = rows.new_zeros(1, rows.shape[1], cell.hidden_size)
         weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
         hidden, _ = torch.gru(rows, start, weights, True, 1, 0.0, agent.training, False, False)
         h = hidden.view(steps, episodes, agents, -1).transpose(0, 1)

@@ -24,6 +24,7 @@ from epymarl_mast.learners.engines import HostEngine
 from epymarl_mast.learners.policy import entropy, straight_through
 from epymarl_mast.learners.q_learner import MastQLearner
 from epymarl_mast.learners.second_agents import SecondAgents
+from epymarl_mast.networks import critic_config
 from epymarl_mast.schemas import FacmacOptions
 from epymarl_mast.sparse.kernels import AgentInputs
 
@@ -36,7 +37,7 @@ class MastFacmacLearner(MastQLearner):
     def build(self, scheme: Any, host: HostModules) -> None:
         super().build(scheme, host)
         args = copy.copy(self.args)
-        args.hidden_dim, args.use_rnn = args.critic_hidden_dim, args.critic_use_rnn
+        vars(args).update(critic_config(vars(args)))
         self.critic = SecondAgents("critic", self.mac, scheme, args)
         seed = int(np.random.SeedSequence(self.args.seed).generate_state(4)[3])
         self.noise = torch.Generator().manual_seed(seed)
