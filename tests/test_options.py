@@ -11,6 +11,8 @@ from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 
+A_SHARE = "is not allowed: a number >= 0 and < 1 or 'auto' is"
+
 
 @pytest.fixture
 def config():
@@ -25,12 +27,43 @@ def config():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sparsity": 1.0}, "mast.sparsity=1.0 is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": -0.1}, "mast.sparsity=-0.1 is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": math.nan}, "mast.sparsity=nan is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": "0.9"}, "mast.sparsity='0.9' is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": True}, "mast.sparsity=True is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": None}, "mast.sparsity=None is not allowed: a number >= 0 and < 1 is"),
+        ({"sparsity": 1.0}, f"mast.sparsity=1.0 {A_SHARE}"),
+        (
+            {"sparsity": -0.1},
+            "mast.sparsity=-0.1 is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": math.nan},
+            "mast.sparsity=nan is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": "0.9"},
+            "mast.sparsity='0.9' is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": True},
+            "mast.sparsity=True is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": None},
+            "mast.sparsity=None is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        ({"sparsity": "automatic"}, "mast.sparsity='automatic' is not allowed: a number >= 0 and"),
+        (
+            {"sparsity": "auto", "auto_min": 0.96},
+            "mast.auto_min=0.96 is not allowed: at most mast.auto_max=0.95 is",
+        ),
+        (
+            {"sparsity": "auto", "topology": "static"},
+            "mast.sparsity=auto changes with the topology: mast.topology='static' is not allowed "
+            "with it, 'rigl', 'set' are",
+        ),
+        (
+            {"sparsity": "auto", "online_buffer_size": 0, "online_batch_size": 0},
+            "mast.sparsity=auto reads the returns of the newest episodes: "
+            "mast.online_buffer_size=0 is not allowed with it",
+        ),
+        ({"auto_factor": 1.0}, "mast.auto_factor=1.0 is not allowed: a number > 1 is"),
         (
             {"agent_sparsity": 1.0},
             "mast.agent_sparsity=1.0 is not allowed: a number >= 0 and < 1 or None is",

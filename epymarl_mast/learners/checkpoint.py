@@ -76,6 +76,7 @@ def save_learner(learner: Any, folder: Path) -> None:
         "online_buffer_generator": learner.replay.buffer.generator.get_state(),
         "training_steps": learner.training_steps,
         "last_target_update_step": learner.last_target_update_step,
+        "auto": learner.auto.state_dict(),
         "own": learner.own_state(),
         "rew_ms": _moments(learner.regression.rew_ms),
         "ret_ms": _moments(learner.regression.ret_ms),
@@ -96,6 +97,9 @@ def load_learner(learner: Any, folder: Path) -> None:
             network.load_state_dict(_load(folder / f"{name}.th"))
         learner.optimiser.load_state_dict(_load(folder / "opt.th"))
         learner.copy_to_targets()
+        if (sparsity := learner.auto.load_state_dict(state.get("auto", {}))) is not None:
+            learner.networks.set_sparsity(sparsity)
+            learner.count_cost()
         learner.networks.load_state_dict(state["topology"])
         learner.follow_masks()
     except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:

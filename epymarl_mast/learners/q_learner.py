@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from epymarl_mast.checks import check_run
 from epymarl_mast.costs import run_cost
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.learners.auto_sparsity import AutoSparsity
 from epymarl_mast.learners.batch import Transitions, Update
 from epymarl_mast.learners.checkpoint import load_learner, save_learner
 from epymarl_mast.learners.engines import (
@@ -70,7 +71,9 @@ class MastQLearner:
         )
         self.replay = OwnReplay(self.options, args, replay_seed)
         mac.online_buffer = self.replay.buffer  # filled by the mast_* runners
-        self.cost = run_cost(self.networks.costs, vars(args), self.options, scheme)
+        self.auto = AutoSparsity(self.options)
+        self._scheme = scheme
+        self.count_cost()
 
         device = "cuda" if args.use_cuda else "cpu"
         self.regression = Regression(self.options, args, host, scheme["reward"]["vshape"], device)
@@ -90,6 +93,10 @@ class MastQLearner:
         self.training_steps = 0
         self.last_target_update_step = 0
         self.log_stats_t = -args.learner_log_interval - 1
+
+    def count_cost(self) -> None:
+        """Note what the networks cost as they are."""
+        self.cost = run_cost(self.networks.costs, vars(self.args), self.options, self._scheme)
 
     def build(self, scheme: Any, host: HostModules) -> None:
         """Make the networks beside ``mac``: the mixing network and the targets.
@@ -135,6 +142,7 @@ class MastQLearner:
         mask = data.mask.expand_as(td_error)
         td_error = td_error * mask
         loss, parts = self.loss(update, target, td_error, mask)
+        self.auto.observe(td_error, target, mask)
         evolutions = self.networks.topology.updates
         grad_norm = self._optimise(loss, t_env)
         self._refresh_targets()
@@ -145,6 +153,7 @@ class MastQLearner:
                 **update_metrics(self.args, loss, grad_norm, td_error, values, target, mask),
                 "mast_target_kind": TARGET_KINDS[kind],
                 **self.replay.metrics(),
+                **self.auto.metrics(),
                 **{name: float(part) for name, part in parts.items()},
             }
             log_all(self.logger, scalars, t_env)
@@ -211,9 +220,18 @@ class MastQLearner:
         grad_norm = self._clip_gradients()
         self.optimiser.step()
         if due:
+            self._adapt_sparsity()
             self.networks.evolve_(dense_gradients, self.optimiser, t_env)
             self.follow_masks()
         return grad_norm
+
+    def _adapt_sparsity(self) -> None:
+        """With ``mast.sparsity=auto``: how many weights the topology update will leave."""
+        evolution = self.networks.topology.updates + 1
+        sparsity = self.auto.decide(evolution, self.replay.buffer)
+        if sparsity is not None:
+            self.networks.set_sparsity(sparsity)
+            self.count_cost()
 
     def _clip_gradients(self) -> Tensor:
         """Clip the norm of each group's gradient; returns the norm of all, before it."""

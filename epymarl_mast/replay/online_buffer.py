@@ -52,6 +52,17 @@ class OnlineBuffer:
             raise ValueError(f"cannot draw {size} episodes from {len(self)}")
         return self._stack(torch.randperm(len(self), generator=self.generator)[:size].tolist())
 
+    def mean_return(self) -> float:
+        """Mean undiscounted return of its episodes, summed over agents if they have their own.
+
+        Raises:
+            ValueError: if it is empty.
+        """
+        if not self._episodes:
+            raise ValueError("an empty buffer has no mean return")
+        returns = [float(episode["reward"].sum()) for episode in self._episodes]
+        return sum(returns) / len(returns)
+
     def drop_stale(
         self, distance: Callable[[dict[str, Tensor]], float], bound: float, group: int, minimum: int
     ) -> float:

@@ -101,6 +101,7 @@ CASES = {
         {"topology": "set"},
         {"algorithm": "mast_facmac", "target_update_interval_or_tau": 0.1, **PER_AGENT},
     ),
+    "auto": ({"sparsity": "auto", "auto_interval": 1, "mixer_sparsity": 0.7}, {}),
     "unlike-sparsities": ({"agent_sparsity": 0.5, "mixer_sparsity": 0.97}, {}),
 }  # fmt: skip
 
@@ -474,3 +475,37 @@ def test_reward_statistics_leave_padding_out(bench, sparse_learner):
         learner.train(bench.batch(bench.scheme(**DIMS), 3, padded), t_env=1, episode_num=1)
         losses.append(log.stats["loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["masked", "sparse"])
+def test_auto_sparsity_follows_its_controller(
+    sparse_learner, train_on_random_episodes, tmp_path, engine
+):
+    mast = {
+        "sparsity": "auto", "auto_interval": 2, "auto_factor": 1.5, "auto_tolerance": 1e6,
+        "topology_interval": 1, "mixer_sparsity": 0.7, "engine": engine,
+    }  # fmt: skip
+    learner, log = sparse_learner(mast)
+    assert log.stats == {}
+    first = learner.cost.size
+    train_on_random_episodes(learner, 8, look=assert_nothing_outside_the_masks)
+
+    assert log.stats["mast_auto_decision"] == [0, 0, 0, 1, 1, 1, 1, 1]
+    kept = [0.5, 0.5, 0.5, *[0.5 / 1.5] * 2, *[0.5 / 1.5**2] * 2, 0.5 / 1.5**3]
+    assert [1 - s for s in log.stats["mast_auto_sparsity"]] == pytest.approx(kept)
+    assert [1 - s for s in log.stats["mast_sparsity_agent"]] == pytest.approx(kept, abs=0.01)
+    assert log.stats["mast_sparsity_mixer"] == pytest.approx([0.7] * 8, abs=0.01)  # its own
+    masks = learner.networks.topology.masks
+    assert log.stats["mast_size"][-1] == 2 * sum(int(mask.sum()) for mask in masks.values())
+    assert log.stats["mast_size"][-1] < first
+
+    learner.save_models(str(tmp_path))
+    other, again = sparse_learner(mast, seed=99)
+    other.load_models(str(tmp_path))
+    assert other.auto.state_dict() == learner.auto.state_dict()
+    assert other.cost == learner.cost
+    train_on_random_episodes(other, 2, look=assert_nothing_outside_the_masks)
+    assert again.stats["mast_auto_sparsity"][-1] > log.stats["mast_auto_sparsity"][-1]
+    number, _ = sparse_learner({**mast, "sparsity": 0.5}, seed=99)
+    with pytest.raises(CheckpointError, match="the sparsity options differ"):
+        number.load_models(str(tmp_path))
