@@ -12,7 +12,7 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
-from epymarl_mast.schemas import FacmacOptions, WqmixOptions
+from epymarl_mast.schemas import ComixOptions, FacmacOptions, WqmixOptions
 from epymarl_mast.sparse import Layer, sparse_layers
 
 Shapes = dict[str, tuple[int, ...]]
@@ -29,7 +29,7 @@ class Task:
         n_agents: N.
         obs: size of one agent's observation, without last action and agent id.
         state: size of the global state.
-        n_actions: U.
+        n_actions: U; numbers in a continuous action.
     """
 
     n_agents: int
@@ -127,6 +127,12 @@ def network_shapes(
         shapes["central_mixer"] = central_mixer_shapes(config, task)
     if isinstance(options, FacmacOptions):
         shapes["critic"] = agent_shapes({**config, **critic_config(config)}, task)
+    if isinstance(options, ComixOptions):  # an action is an input, its value the one output
+        wider = agent_shapes({**config, "obs_last_action": True}, task)
+        shapes["agent"] = {
+            name: (1, shape[1]) if name.endswith("fc2.weight") else shape
+            for name, shape in wider.items()
+        }
     return {network: own for network, own in shapes.items() if own}
 
 

@@ -102,6 +102,11 @@ class MastOptions(BaseModel):
         """
         return {"agent": 4, "mixer": 4}
 
+    @property
+    def decision_passes(self) -> int:
+        """Forward passes of the agent network for one decision."""
+        return 1
+
     def check_with(self, config: Mapping[str, Any]) -> None:
         """Check this block together with the whole configuration of a run.
 

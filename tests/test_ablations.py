@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import sys
@@ -26,10 +27,15 @@ def blocks(repository):
     return of
 
 
+@functools.cache
+def parsed(line):
+    return SacredCommand.parse(["with", *line.split()])
+
+
 def run_of(algorithm, line):
     """The checked configuration of an algorithm with a line of a list."""
     config = read_yaml(shipped_algorithms()[algorithm], algorithm)
-    SacredCommand.parse(["with", *line.split()]).apply_to(config)
+    parsed(line).apply_to(config)
     check_host_options(config)
     check_run(config)
     return config

@@ -213,6 +213,10 @@ def run_of(algorithm, *, mast=(), **changes):
         ("mast_qmix", {"res_beta": 1.0}, {}, "mast.res_beta is not an option"),
         ("mast_facmac", {"actor_lr": 0.0}, {}, "mast.actor_lr=0.0 is not allowed: a number > 0 or"),
         ("mast_facmac", {"gumbel_temperature": 0}, {}, "mast.gumbel_temperature=0 is not allowed"),
+        ("mast_comix", {"cem_elites": 65}, {}, "mast.cem_elites=65 is not allowed: at most"),
+        ("mast_comix", {"engine": "host"}, {}, "mast.engine='host' cannot compute values of"),
+        ("mast_comix", {}, {"use_rnn": True}, "use_rnn=True is not known to COMIX: allowed is"),
+        ("mast_comix", {}, {"env": "gymma"}, "env='gymma' is not known to COMIX: allowed is 'mast"),
         ("mast_facmac", {}, {"mixer": None}, "mixer=None is not known to mast_facmac_learner"),
     ],
 )  # fmt: skip
@@ -228,7 +232,7 @@ def test_passes_of_an_update_follow_the_paper():
     sizes = {"n_agents": 3, "n_actions": 5}
     passes = {
         name: dict(check_run(run_of(name)).passes(**sizes))
-        for name in ("mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac")
+        for name in ("mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac", "mast_comix")
     }
     without = check_run(run_of("mast_res", mast={"res_operator": "none"})).passes(**sizes)
 
@@ -237,6 +241,7 @@ def test_passes_of_an_update_follow_the_paper():
         "mast_ow_qmix": {"agent": 3, "mixer": 3, "central_agent": 4, "central_mixer": 4},
         "mast_res": {"agent": 4, "mixer": 3 + 2 * 3 * 5},
         "mast_facmac": {"agent": 4, "critic": 4, "mixer": 7},
+        "mast_comix": {"agent": 3 + 2 * 64, "mixer": 4},
     }
     assert without == {"agent": 4, "mixer": 4}
 

@@ -28,10 +28,14 @@ def fast_mac(host: HostModules) -> Any:
 
     def make(scheme: Any, groups: Any, args: Any) -> Any:
         cut_widths(args, scheme)
-        name = "non_shared_mac" if args.agent.endswith("_ns") else "basic_mac"
-        return classes[name](scheme, groups, args)
+        return classes[agent_kind(args)](scheme, groups, args)
 
     return make
+
+
+def agent_kind(args: Any) -> str:
+    """Name of the host's controller for the agents of a run: shared, or one for each."""
+    return "non_shared_mac" if args.agent.endswith("_ns") else "basic_mac"
 
 
 def _fast(base: type[Any], host: HostModules) -> type[Any]:

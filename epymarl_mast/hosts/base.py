@@ -27,6 +27,7 @@ class HostModules:
             the same loss, but for rounding.
         selected: ``actions -> what mac.select_actions() returns``.
         step: ``(environment, actions) -> (reward, over, info)``.
+        stepped: ``(reward, terminated, truncated, info) -> what environment.step() returns``.
     """
 
     learners: Registry
@@ -43,6 +44,7 @@ class HostModules:
     returned: Callable[[Any, list[Any]], Any]
     selected: Callable[[Any], Any]
     step: Callable[[Any, Any], tuple[Any, bool, dict[str, Any]]]
+    stepped: Callable[[float, bool, bool, dict[str, Any]], Any]
 
 
 class Host(ABC):

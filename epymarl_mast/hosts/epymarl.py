@@ -75,6 +75,7 @@ class EPyMARL(Host):
             returned=lambda episodes, returns: episodes,
             selected=lambda actions: actions,
             step=_step,
+            stepped=lambda reward, ended, cut, info: (None, reward, ended, cut, info),
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:

@@ -58,6 +58,7 @@ class PyMARLzooPlus(Host):
             returned=lambda episodes, returns: (episodes, returns),
             selected=lambda actions: (actions, {}),
             step=lambda environment, actions: environment.step(actions),
+            stepped=lambda reward, ended, cut, info: (reward, ended or cut, info),
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:

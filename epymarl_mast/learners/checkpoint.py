@@ -77,7 +77,7 @@ def save_learner(learner: Any, folder: Path) -> None:
         "training_steps": learner.training_steps,
         "last_target_update_step": learner.last_target_update_step,
         "auto": learner.auto.state_dict(),
-        "own": learner.own_state(),
+        "noise_generator": learner.noise.get_state(),
         "rew_ms": _moments(learner.regression.rew_ms),
         "ret_ms": _moments(learner.regression.ret_ms),
     }
@@ -106,7 +106,8 @@ def load_learner(learner: Any, folder: Path) -> None:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
     learner.replay.buffer.generator.set_state(state["online_buffer_generator"])
-    learner.load_own_state(state.get("own", {}))
+    if "noise_generator" in state:  # absent in checkpoints from before there was one
+        learner.noise.set_state(state["noise_generator"])
     learner.training_steps = state["training_steps"]
     learner.last_target_update_step = state["last_target_update_step"]
     _restore_moments(learner.regression.rew_ms, state["rew_ms"])

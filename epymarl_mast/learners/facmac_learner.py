@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,8 +38,6 @@ class MastFacmacLearner(MastQLearner):
         args = copy.copy(self.args)
         vars(args).update(critic_config(vars(args)))
         self.critic = SecondAgents("critic", self.mac, scheme, args)
-        seed = int(np.random.SeedSequence(self.args.seed).generate_state(4)[3])
-        self.noise = torch.Generator().manual_seed(seed)
 
     def online(self) -> dict[str, nn.Module]:
         return {**super().online(), "critic": self.critic.agent}
@@ -106,12 +103,6 @@ class MastFacmacLearner(MastQLearner):
     def follow_masks(self) -> None:
         super().follow_masks()
         self.critic.follow(self.engine, self.masks_of("critic"))
-
-    def own_state(self) -> dict[str, Any]:
-        return {"noise": self.noise.get_state()}
-
-    def load_own_state(self, state: dict[str, Any]) -> None:
-        self.noise.set_state(state["noise"])
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:

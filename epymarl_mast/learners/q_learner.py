@@ -27,7 +27,7 @@ from epymarl_mast.learners.engines import (
     choose_engine,
     knows,
 )
-from epymarl_mast.learners.own_replay import OwnReplay
+from epymarl_mast.learners.own_replay import OwnReplay, distance_from_policy
 from epymarl_mast.learners.regression import TARGET_KINDS, Regression
 from epymarl_mast.learners.sparse_networks import SparseNetworks, make_optimiser
 from epymarl_mast.options import MastOptions
@@ -59,12 +59,14 @@ class MastQLearner:
         self.options: MastOptions = check_run(vars(args))
         self.logger = logger
         self.mac = mac
+        seeds = np.random.SeedSequence(args.seed).generate_state(4).tolist()
+        topology_seed, replay_seed, _, noise_seed = seeds  # the third is the controller's
+        self.noise = torch.Generator().manual_seed(noise_seed)
         # Before mac.online_buffer is set below: no target must share the buffer.
         self.build(scheme, host)
         self.params = [p for network in self.online().values() for p in network.parameters()]
         self.optimiser = make_optimiser(self.parameter_groups(), self.options, args)
 
-        topology_seed, replay_seed = np.random.SeedSequence(args.seed).generate_state(2).tolist()
         draws = torch.Generator().manual_seed(topology_seed)
         self.networks = SparseNetworks(
             self.online(), self.targets(), self.options, args.t_max, draws
@@ -78,12 +80,7 @@ class MastQLearner:
         device = "cuda" if args.use_cuda else "cpu"
         self.regression = Regression(self.options, args, host, scheme["reward"]["vshape"], device)
         self.masked_engine = MaskedEngine() if knows(mac, host) else HostEngine()
-        self.engine, why = choose_engine(
-            self.options.engine,
-            known=self.masked_engine.needs_inputs,
-            dense=self.options.topology == "dense",
-            device=device,
-        )
+        self.engine, why = self.pick_engine(device)
         self.follow_masks()
         say(logger, f"mast.engine: {self.engine.name} ({why})")
         if self.options.tiny:
@@ -146,7 +143,7 @@ class MastQLearner:
         evolutions = self.networks.topology.updates
         grad_norm = self._optimise(loss, t_env)
         self._refresh_targets()
-        self.replay.adapt(self.training_steps, self.mac, self.engine, batch)
+        self.replay.adapt(self.training_steps, self.policy_distance, batch)
         evolved = self.networks.topology.updates > evolutions
         if due := t_env - self.log_stats_t >= self.args.learner_log_interval:
             scalars = {
@@ -192,6 +189,19 @@ class MastQLearner:
             The loss, and ``{metric: number}`` to log beside it.
         """
         return (td_error**2).sum() / mask.sum(), {}
+
+    def policy_distance(self, batch: Any) -> float:
+        """How far today's greedy policy is from the actions in a batch, 0 to 1."""
+        return distance_from_policy(self.mac, self.engine, batch)
+
+    def pick_engine(self, device: str) -> tuple[HostEngine, str]:
+        """The engine for ``mast.engine`` on a device, and why it is that one."""
+        return choose_engine(
+            self.options.engine,
+            known=self.masked_engine.needs_inputs,
+            dense=self.options.topology == "dense",
+            device=device,
+        )
 
     def follow_masks(self) -> None:
         """Tell the engine the masks of the networks it computes."""
@@ -267,13 +277,6 @@ class MastQLearner:
         for network in (*self.online().values(), *self.targets().values()):
             network.cuda()
         self.networks.to("cuda")
-
-    def own_state(self) -> dict[str, Any]:
-        """What an algorithm has to save beside networks and counters, as tensors and numbers."""
-        return {}
-
-    def load_own_state(self, state: dict[str, Any]) -> None:
-        """Take over what :meth:`own_state` gave."""
 
     def save_models(self, path: str) -> None:
         """Write the host's own files and ``mast.pt`` into the folder ``path``."""

@@ -35,8 +35,8 @@ def fast_episode_runner(base: type[Any], host: HostModules) -> type[Any]:
             info: dict[str, Any] = {}
             while not over:
                 record.observe(self.t, self.env)
-                actions = record.actions[self.t]
-                actions[:] = actor.act(record.obs[self.t], record.available[self.t], epsilon)
+                actions = actor.act(record.obs[self.t], record.available[self.t], epsilon)
+                record.choose(self.t, actions)
                 reward, over, info = host.step(self.env, actions)
                 record.take(self.t, reward, ended=over != info.get("episode_limit", False))
                 episode_return = episode_return + np.asarray(reward)
@@ -44,9 +44,8 @@ def fast_episode_runner(base: type[Any], host: HostModules) -> type[Any]:
                 if test_mode and self.args.render:
                     self.env.render()
             record.observe(self.t, self.env)
-            record.actions[self.t] = actor.act(
-                record.obs[self.t], record.available[self.t], epsilon
-            )
+            last = actor.act(record.obs[self.t], record.available[self.t], epsilon)
+            record.choose(self.t, last)
             record.write(self.t)
             self._account(episode_return, info, test_mode)
             return host.returned(self.batch, [episode_return])
@@ -88,7 +87,7 @@ class EpisodeRecord:
         self._state = rows("state")  # (T+1, S)
         self.obs = rows("obs")  # (T+1, N, O)
         self.available = rows("avail_actions")  # (T+1, N, U)
-        self.actions = rows("actions").squeeze(2)  # (T+1, N)
+        self._actions = rows("actions").squeeze(2)  # (T+1, N)
         self._reward = rows("reward")  # (T+1, 1) or (T+1, N)
         self._ended = rows("terminated")  # (T+1, 1)
 
@@ -97,6 +96,11 @@ class EpisodeRecord:
         self._state[t] = environment.get_state()
         self.available[t] = environment.get_avail_actions()
         self.obs[t] = environment.get_obs()
+
+    def choose(self, t: int, actions: Any) -> None:
+        """Store the actions of step ``t``; continuous ones are in the next observation."""
+        if actions.ndim == 1:
+            self._actions[t] = actions
 
     def take(self, t: int, reward: Any, *, ended: bool) -> None:
         """Store what came of the actions of step ``t``."""
@@ -108,7 +112,7 @@ class EpisodeRecord:
         steps = slice(0, last + 1)
         for key, rows in (
             ("state", self._state), ("obs", self.obs), ("avail_actions", self.available),
-            ("actions", self.actions[..., None]), ("reward", self._reward),
+            ("actions", self._actions[..., None]), ("reward", self._reward),
             ("terminated", self._ended),
         ):  # fmt: skip
             self._fields[key][0, steps] = torch.from_numpy(rows[steps])

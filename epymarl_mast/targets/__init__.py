@@ -1,5 +1,6 @@
 """Target operators and returns. Torch only."""
 
+from epymarl_mast.targets.cem import best_of, cross_entropy_method
 from epymarl_mast.targets.operators import (
     maximum,
     mellowmax,
@@ -10,6 +11,8 @@ from epymarl_mast.targets.operators import (
 from epymarl_mast.targets.returns import n_step, one_step, td_lambda
 
 __all__ = [
+    "best_of",
+    "cross_entropy_method",
     "maximum",
     "mellowmax",
     "n_step",
