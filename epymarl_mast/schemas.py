@@ -62,6 +62,7 @@ class FacmacOptions(MastOptions):
 
     critic_sparsity: Sparsity | None
     actor_lr: Annotated[float, Field(gt=0.0)] | None
+    logit_penalty: NotNegative
     gumbel_temperature: Annotated[float, Field(gt=0.0)]
 
     def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:

@@ -212,6 +212,7 @@ def run_of(algorithm, *, mast=(), **changes):
         ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),
         ("mast_qmix", {"res_beta": 1.0}, {}, "mast.res_beta is not an option"),
         ("mast_facmac", {"actor_lr": 0.0}, {}, "mast.actor_lr=0.0 is not allowed: a number > 0 or"),
+        ("mast_facmac", {"logit_penalty": -0.1}, {}, "mast.logit_penalty=-0.1 is not allowed: a"),
         ("mast_facmac", {"gumbel_temperature": 0}, {}, "mast.gumbel_temperature=0 is not allowed"),
         ("mast_comix", {"cem_elites": 65}, {}, "mast.cem_elites=65 is not allowed: at most"),
         ("mast_comix", {"engine": "host"}, {}, "mast.engine='host' cannot compute values of"),

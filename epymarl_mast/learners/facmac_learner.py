@@ -68,18 +68,24 @@ class MastFacmacLearner(MastQLearner):
     def loss(
         self, update: Update, target: Tensor, td_error: Tensor, mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean squared TD error of the critics, and the team's value of the policies' actions."""
+        """Mean squared TD error of the critics, and the team's value of the policies' actions.
+
+        A penalty on the logits keeps the policies from becoming deterministic, where no gradient
+        passes any more, before the critics know better.
+        """
         critic, _ = super().loss(update, target, td_error, mask)
         logits = update.engine.unroll(self.mac, update.batch, update.inputs)[:, :-1]
         available, steps = update.data.available[:, :-1], update.data.mask
         policy = -(self.policy_values(update, logits) * steps).sum() / steps.sum()
+        own = torch.where(available == 0, 0.0, logits**2).mean(dim=(2, 3)).unsqueeze(2)  # (B, T, 1)
+        penalty = self.options.logit_penalty * (own * steps).sum() / steps.sum()
         uncertain = entropy(logits.detach(), available).mean(dim=2, keepdim=True)  # (B, T, 1)
         parts = {
             "mast_critic_loss": critic.detach(),
             "mast_policy_value": -policy.detach(),
             "mast_policy_entropy": (uncertain * steps).sum() / steps.sum(),
         }
-        return critic + policy, parts
+        return critic + policy + penalty, parts
 
     def policy_values(self, update: Update, logits: Tensor) -> Tensor:
         """Team's value (B, T, 1) of actions drawn from the policies, for all agents at once.

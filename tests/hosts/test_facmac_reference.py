@@ -20,10 +20,12 @@ EPISODES, STEPS = 3, 6
 @pytest.fixture
 def facmac(bench, make_args, mast_options):
     def make(**changes):
-        own = {key: changes.pop(key) for key in ("operator", "target") if key in changes}
+        keys = ("operator", "target", "logit_penalty")
+        own = {key: changes.pop(key) for key in keys if key in changes}
         mast = {
             "topology": "dense", "online_buffer_size": 0, "online_batch_size": 0,
-            "target": "td_lambda", "td_lambda": LAMBDA, "gumbel_temperature": 0.7, **own,
+            "target": "td_lambda", "td_lambda": LAMBDA, "gumbel_temperature": 0.7,
+            "logit_penalty": 0.0, **own,
         }  # fmt: skip
         args = make_args(
             n_agents=2, n_actions=3, state_shape=6, learner="mast_facmac_learner", seed=5,
@@ -149,6 +151,23 @@ def test_an_update_is_that_of_the_equations(bench, facmac, fields, mixer, engine
             torch.testing.assert_close(
                 ours.grad, theirs.grad, rtol=1e-4, atol=1e-6, msg=f"{name}.{key}"
             )
+
+
+def test_the_penalty_is_the_mean_square_of_available_logits(bench, facmac, fields):
+    losses = []
+    for weight in (0.0, 0.5):
+        learner, log = facmac(logit_penalty=weight)
+        with torch.no_grad():
+            logits = stepped(learner.mac.agent, fields, recurrent=True)[:, :-1]
+        learner.train(bench.batch(bench.scheme(**SIZES), 2, fields), t_env=10, episode_num=1)
+        losses.append(log.stats["loss"][0])
+    lengths = fields["filled"].sum(dim=(1, 2)) - 1
+    squares = [
+        (logits[b, t] * fields["avail_actions"][b, t]).square().sum().item() / 6
+        for b in range(EPISODES)
+        for t in range(int(lengths[b]))
+    ]
+    assert losses[1] - losses[0] == pytest.approx(0.5 * sum(squares) / len(squares), rel=1e-3)
 
 
 def test_policies_take_steps_of_their_own_size(bench, facmac, fields):

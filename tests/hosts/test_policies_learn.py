@@ -53,7 +53,7 @@ def test_facmac(bench, learner):
     sizes = {"n_agents": 2, "obs": 3, "state": 3, "n_actions": 3}
     ours = learner("mast_facmac", sizes, {"actor_lr": 0.01})
     draws = torch.Generator().manual_seed(0)
-    for update in range(1, 151):
+    for update in range(1, 251):
         right = torch.randint(3, (EPISODES, 1), generator=draws)
         actions = torch.randint(3, (EPISODES, 2), generator=draws)
         obs = torch.nn.functional.one_hot(right, 3).float().expand(-1, 2, -1)
@@ -73,7 +73,7 @@ def test_comix(bench, learner):
     comix = {"mac": "mast_cem_mac", "use_rnn": False, "obs_last_action": False}
     ours = learner("mast_comix", sizes, {"cem_samples": 16, "cem_elites": 3}, **comix)
     draws = torch.Generator().manual_seed(0)
-    for update in range(1, 201):
+    for update in range(1, 151):
         right = torch.rand(EPISODES, 1, 1, generator=draws) * 1.2 - 0.6
         taken = torch.rand(EPISODES, 2, 1, generator=draws) * 2 - 1
         obs = torch.cat([right.expand(-1, 2, -1), torch.zeros(EPISODES, 2, 1)], dim=2)
