@@ -7,7 +7,7 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
-from epymarl_mast.schemas import SCHEMAS
+from epymarl_mast.schemas import CONTINUOUS, SCHEMAS
 
 _PATHS = ("local_results_path", "checkpoint_path")
 _POSITIVE = (
@@ -24,6 +24,7 @@ _POSITIVE = (
     "hypernet_embed",
     "central_mixing_embed_dim",
     "central_action_embed",
+    "critic_hidden_dim",
     "epsilon_anneal_time",
 )
 
@@ -43,6 +44,11 @@ def check_host_options(config: Mapping[str, Any]) -> None:
         raise OptionError(
             f"runner={config['runner']!r} fills the second buffer of a mast learner, but "
             f"learner={config.get('learner')!r}: allowed are {', '.join(SCHEMAS)}"
+        )
+    if config.get("env") in CONTINUOUS and config.get("learner") != "mast_comix_learner":
+        raise OptionError(
+            f"env={config['env']!r} has continuous actions: learner={config.get('learner')!r} is "
+            "not allowed with it, --config=mast_comix is"
         )
     for key in _POSITIVE:
         if key in config and not (_is_number(config[key]) and config[key] > 0):
@@ -86,7 +92,7 @@ def check_run(config: Mapping[str, Any]) -> MastOptions:
             f"agent_output_type={config['agent_output_type']!r} is not supported by "
             f"{learner}: allowed is 'q'"
         )
-    if options.tiny and config.get("mac") != "mast_mac":
+    if options.tiny and config.get("mac") not in ("mast_mac", "mast_cem_mac"):
         raise OptionError(
             f"mast.tiny=True is set up by the controller: mac={config.get('mac')!r} is not "
             "allowed with it, 'mast_mac' is"

@@ -61,4 +61,5 @@ def _of_networks(
         config["batch_size"] + options.online_batch_size,
         options.passes(n_agents, n_actions),
         options.without_target,
+        options.decision_passes,
     )

@@ -19,7 +19,7 @@ from epymarl_mast.hosts.base import Host, HostModules
 from epymarl_mast.hosts.environments import check_environment, check_gymnasium_knows
 from epymarl_mast.hosts.names import check_names
 from epymarl_mast.learners.checkpoint import check_checkpoint
-from epymarl_mast.overrides import read_yaml, shipped_algorithms
+from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_environments
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
     algorithm = _take(rest, "--config")
     environment = _take(rest, "--env-config")
     algorithm_file = algorithm_path(host, algorithm)
-    environment_file = _config_path(host, "envs", "--env-config", environment)
+    environment_file = shipped_environments().get(environment or "") or _config_path(
+        host, "envs", "--env-config", environment, also=list(shipped_environments())
+    )
 
     config = read_yaml(host.config_dir / "default.yaml", "the host's default.yaml")
     merge(config, read_yaml(environment_file, f"--env-config={environment}"))

@@ -12,10 +12,13 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
-from epymarl_mast.schemas import WqmixOptions
+from epymarl_mast.schemas import ComixOptions, FacmacOptions, WqmixOptions
 from epymarl_mast.sparse import Layer, sparse_layers
 
 Shapes = dict[str, tuple[int, ...]]
+
+# Width of an agent network's first layer where it is not ``hidden_dim``: set by mast.tiny alone.
+FIRST_LAYER = "first_layer_dim"
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Task:
         n_agents: N.
         obs: size of one agent's observation, without last action and agent id.
         state: size of the global state.
-        n_actions: U.
+        n_actions: U; numbers in a continuous action.
     """
 
     n_agents: int
@@ -41,13 +44,14 @@ def agent_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
     inputs += task.n_actions if config["obs_last_action"] else 0
     inputs += task.n_agents if config["obs_agent_id"] else 0
     hidden = config["hidden_dim"]
+    first = config.get(FIRST_LAYER, hidden)
     recurrent: Shapes = (
-        {"rnn.weight_ih": (3 * hidden, hidden), "rnn.weight_hh": (3 * hidden, hidden)}
+        {"rnn.weight_ih": (3 * hidden, first), "rnn.weight_hh": (3 * hidden, hidden)}
         if config["use_rnn"]
-        else {"rnn.weight": (hidden, hidden)}
+        else {"rnn.weight": (hidden, first)}
     )
     one: Shapes = {
-        "fc1.weight": (hidden, inputs),
+        "fc1.weight": (first, inputs),
         **recurrent,
         "fc2.weight": (task.n_actions, hidden),
     }
@@ -97,6 +101,12 @@ def central_mixer_shapes(config: Mapping[str, Any], task: Task) -> Shapes:
     }
 
 
+def critic_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """FACMAC's ``critic_*`` options under the names of an agent network's."""
+    hidden = config["critic_hidden_dim"]
+    return {"hidden_dim": hidden, FIRST_LAYER: hidden, "use_rnn": config["critic_use_rnn"]}
+
+
 def _linear_shapes(name: str, sizes: Sequence[int]) -> Shapes:
     """Linear layers with something without weights between them."""
     layers = enumerate(pairwise(sizes))
@@ -115,6 +125,14 @@ def network_shapes(
             for name, shape in shapes["agent"].items()
         }
         shapes["central_mixer"] = central_mixer_shapes(config, task)
+    if isinstance(options, FacmacOptions):
+        shapes["critic"] = agent_shapes({**config, **critic_config(config)}, task)
+    if isinstance(options, ComixOptions):  # an action is an input, its value the one output
+        wider = agent_shapes({**config, "obs_last_action": True}, task)
+        shapes["agent"] = {
+            name: (1, shape[1]) if name.endswith("fc2.weight") else shape
+            for name, shape in wider.items()
+        }
     return {network: own for network, own in shapes.items() if own}
 
 

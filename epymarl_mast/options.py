@@ -49,9 +49,14 @@ class MastOptions(BaseModel):
     mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn", None)
     without_target: ClassVar[frozenset[str]] = frozenset()
 
-    sparsity: Sparsity
+    sparsity: Sparsity | Literal["auto"]
     agent_sparsity: Sparsity | None
     mixer_sparsity: Sparsity | None
+    auto_min: Sparsity
+    auto_max: Sparsity
+    auto_factor: Annotated[float, Field(gt=1.0)]
+    auto_interval: PositiveInt
+    auto_tolerance: NotNegative
     allocation: Literal["erdos_renyi", "uniform"]
     tiny: bool
     topology: Topology
@@ -76,9 +81,14 @@ class MastOptions(BaseModel):
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
 
     def network_sparsity(self, network: str) -> float:
-        """Total sparsity of a network: its own option ``<network>_sparsity``, else ``sparsity``."""
+        """Total sparsity of a network: its own option ``<network>_sparsity``, else ``sparsity``.
+
+        With ``sparsity: auto`` it is the one at the start.
+        """
         own: float | None = getattr(self, f"{network}_sparsity", None)
-        return self.sparsity if own is None else own
+        if own is not None:
+            return own
+        return self.auto_min if self.sparsity == "auto" else self.sparsity
 
     @property
     def own_buffer_size(self) -> int:
@@ -91,6 +101,11 @@ class MastOptions(BaseModel):
         Source: MAST App. B.4.
         """
         return {"agent": 4, "mixer": 4}
+
+    @property
+    def decision_passes(self) -> int:
+        """Forward passes of the agent network for one decision."""
+        return 1
 
     def check_with(self, config: Mapping[str, Any]) -> None:
         """Check this block together with the whole configuration of a run.
@@ -122,6 +137,7 @@ class MastOptions(BaseModel):
             raise OptionError(cls._first_problem(error)) from None
         options._check_topology()
         options._check_buffers()
+        options._check_auto()
         return options
 
     def _check_topology(self) -> None:
@@ -130,10 +146,35 @@ class MastOptions(BaseModel):
                 f"mast.tiny=True is a dense network: mast.topology={self.topology!r} is not "
                 "allowed with it, 'dense' is"
             )
+        if self.tiny and self.engine == "sparse":
+            raise OptionError(
+                "mast.tiny=True is a dense network: mast.engine='sparse' is not allowed with it, "
+                "'auto' is"
+            )
         if self.mask_from is not None and self.topology != "static":
             raise OptionError(
                 f"mast.mask_from={self.mask_from} gives a mask that stays: "
                 f"mast.topology={self.topology!r} is not allowed with it, 'static' is"
+            )
+
+    def _check_auto(self) -> None:
+        if self.sparsity != "auto":
+            return
+        if self.auto_min > self.auto_max:
+            raise OptionError(
+                f"mast.auto_min={self.auto_min} is not allowed: at most mast.auto_max="
+                f"{self.auto_max} is"
+            )
+        if not TOPOLOGIES[self.topology].evolves:
+            evolving = ", ".join(repr(name) for name, rule in TOPOLOGIES.items() if rule.evolves)
+            raise OptionError(
+                f"mast.sparsity=auto changes with the topology: mast.topology={self.topology!r} is "
+                f"not allowed with it, {evolving} are"
+            )
+        if self.online_buffer_size == 0:
+            raise OptionError(
+                "mast.sparsity=auto reads the returns of the newest episodes: "
+                "mast.online_buffer_size=0 is not allowed with it, a number >= 1 is"
             )
 
     def _check_buffers(self) -> None:
@@ -184,6 +225,8 @@ class MastOptions(BaseModel):
 
 
 def _allowed_kind(kind: Mapping[str, Any]) -> str:
+    if "const" in kind:
+        return repr(kind["const"])
     if "enum" in kind:
         return "one of " + ", ".join(map(repr, kind["enum"]))
     kinds = {

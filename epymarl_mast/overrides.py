@@ -9,6 +9,8 @@ import yaml
 
 from epymarl_mast.errors import OptionError
 
+_WHOLE = ("algs", "envs")  # folders of configurations, not of what is laid over one
+
 
 def overrides_dir() -> Path:
     """Folder with ``algs/``, ``ablations/``, …, in an installed package or a source tree."""
@@ -22,9 +24,14 @@ def shipped_algorithms() -> dict[str, Path]:
     return {path.stem: path for path in sorted((overrides_dir() / "algs").glob("*.yaml"))}
 
 
+def shipped_environments() -> dict[str, Path]:
+    """``{name: YAML file}`` of the environments that the plugin adds to the hosts."""
+    return {path.stem: path for path in sorted((overrides_dir() / "envs").glob("*.yaml"))}
+
+
 def shipped_overrides() -> dict[str, Path]:
     """``{short name: YAML file}`` of everything that is laid over an algorithm."""
-    files = (p for p in overrides_dir().glob("*/*.yaml") if p.parent.name != "algs")
+    files = (p for p in overrides_dir().glob("*/*.yaml") if p.parent.name not in _WHOLE)
     return {path.stem: path for path in sorted(files)}
 
 

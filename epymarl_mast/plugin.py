@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from epymarl_mast.controllers import fast_mac
+from epymarl_mast.controllers import cem_mac, fast_mac
+from epymarl_mast.environments import multi_agent_mujoco
 from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts import Host, HostModules, running_host
@@ -35,6 +36,8 @@ def register(host: Host, *, show_progress: bool = False) -> HostModules:
     for name, learner in LEARNERS.items():
         _add(modules.learners, name, _learner_factory(learner, modules))
     _add(modules.controllers, "mast_mac", fast_mac(modules))
+    _add(modules.controllers, "mast_cem_mac", cem_mac(modules))
+    _add(modules.environments, "mast_mamujoco", multi_agent_mujoco(modules))
     bases = {
         "mast_episode": fast_episode_runner(modules.runners["episode"], modules),
         "mast_parallel": fast_parallel_runner(modules.runners["parallel"], modules),

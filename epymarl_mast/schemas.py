@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from epymarl_mast.errors import OptionError
-from epymarl_mast.options import Fraction, MastOptions, NotNegative, Sparsity
+from epymarl_mast.options import Fraction, MastOptions, NotNegative, PositiveInt, Sparsity
 
 
 class WqmixOptions(MastOptions):
@@ -53,9 +55,73 @@ class ResOptions(MastOptions):
         return {"agent": 4, "mixer": 3 + 2 * n_agents * n_actions}
 
 
+class FacmacOptions(MastOptions):
+    """Options of FACMAC beside the common ones."""
+
+    mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn")
+
+    critic_sparsity: Sparsity | None
+    actor_lr: Annotated[float, Field(gt=0.0)] | None
+    logit_penalty: NotNegative
+    gumbel_temperature: Annotated[float, Field(gt=0.0)]
+
+    def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
+        """The policies' gradient passes through the mixing network once more, forth and back."""
+        return {"agent": 4, "critic": 4, "mixer": 4 + 3}
+
+
+class ComixOptions(MastOptions):
+    """Options of COMIX beside the common ones."""
+
+    mixers: ClassVar[tuple[str | None, ...]] = ("qmix", "vdn")
+
+    cem_samples: Annotated[int, Field(ge=2)]
+    cem_elites: Annotated[int, Field(ge=2)]
+    cem_iterations: PositiveInt
+    action_noise: NotNegative
+
+    def passes(self, n_agents: int, n_actions: int) -> Mapping[str, int]:
+        """The target agents are computed for every sampled action, the online ones for one."""
+        return {"agent": 3 + self.decision_passes, "mixer": 4}
+
+    @property
+    def decision_passes(self) -> int:
+        return self.cem_samples * self.cem_iterations
+
+    def check_with(self, config: Mapping[str, Any]) -> None:
+        if self.cem_elites > self.cem_samples:
+            raise OptionError(
+                f"mast.cem_elites={self.cem_elites} is not allowed: at most mast.cem_samples="
+                f"{self.cem_samples} is"
+            )
+        if self.engine == "host":
+            raise OptionError(
+                "mast.engine='host' cannot compute values of continuous actions: allowed are "
+                "'auto', 'masked', 'sparse'"
+            )
+        for key, allowed in COMIX_NEEDS.items():
+            if key in config and config[key] not in allowed:
+                names = ", ".join(map(repr, allowed))
+                raise OptionError(
+                    f"{key}={config[key]!r} is not known to COMIX: allowed is {names}"
+                )
+
+
+# Environments whose actions are continuous (epymarl_mast/environments).
+CONTINUOUS = ("mast_mamujoco",)
+COMIX_NEEDS: dict[str, tuple[Any, ...]] = {
+    "env": CONTINUOUS,
+    "mac": ("mast_cem_mac",),
+    "runner": ("mast_episode",),
+    "use_rnn": (False,),
+    "obs_last_action": (False,),
+}
+
 # By the learner's name in the host's registry.
 SCHEMAS: dict[str, type[MastOptions]] = {
     "mast_q_learner": MastOptions,
     "mast_wqmix_learner": WqmixOptions,
     "mast_res_learner": ResOptions,
+    "mast_facmac_learner": FacmacOptions,
+    "mast_comix_learner": ComixOptions,
 }

@@ -11,6 +11,8 @@ from epymarl_mast.errors import OptionError
 from epymarl_mast.options import MastOptions
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
 
+A_SHARE = "is not allowed: a number >= 0 and < 1 or 'auto' is"
+
 
 @pytest.fixture
 def config():
@@ -25,12 +27,43 @@ def config():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sparsity": 1.0}, "mast.sparsity=1.0 is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": -0.1}, "mast.sparsity=-0.1 is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": math.nan}, "mast.sparsity=nan is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": "0.9"}, "mast.sparsity='0.9' is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": True}, "mast.sparsity=True is not allowed: a number >= 0 and < 1 is"),
-        ({"sparsity": None}, "mast.sparsity=None is not allowed: a number >= 0 and < 1 is"),
+        ({"sparsity": 1.0}, f"mast.sparsity=1.0 {A_SHARE}"),
+        (
+            {"sparsity": -0.1},
+            "mast.sparsity=-0.1 is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": math.nan},
+            "mast.sparsity=nan is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": "0.9"},
+            "mast.sparsity='0.9' is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": True},
+            "mast.sparsity=True is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        (
+            {"sparsity": None},
+            "mast.sparsity=None is not allowed: a number >= 0 and < 1 or 'auto' is",
+        ),
+        ({"sparsity": "automatic"}, "mast.sparsity='automatic' is not allowed: a number >= 0 and"),
+        (
+            {"sparsity": "auto", "auto_min": 0.96},
+            "mast.auto_min=0.96 is not allowed: at most mast.auto_max=0.95 is",
+        ),
+        (
+            {"sparsity": "auto", "topology": "static"},
+            "mast.sparsity=auto changes with the topology: mast.topology='static' is not allowed "
+            "with it, 'rigl', 'set' are",
+        ),
+        (
+            {"sparsity": "auto", "online_buffer_size": 0, "online_batch_size": 0},
+            "mast.sparsity=auto reads the returns of the newest episodes: "
+            "mast.online_buffer_size=0 is not allowed with it",
+        ),
+        ({"auto_factor": 1.0}, "mast.auto_factor=1.0 is not allowed: a number > 1 is"),
         (
             {"agent_sparsity": 1.0},
             "mast.agent_sparsity=1.0 is not allowed: a number >= 0 and < 1 or None is",
@@ -170,10 +203,22 @@ def run_of(algorithm, *, mast=(), **changes):
             "mast_qmix", {"mask_from": "x"}, {},
             "mast.mask_from=x gives a mask that stays: mast.topology='rigl' is not allowed with it",
         ),
+        (
+            "mast_vdn", {"tiny": True, "topology": "dense", "engine": "sparse"}, {},
+            "mast.tiny=True is a dense network: mast.engine='sparse' is not allowed with it",
+        ),
         ("mast_res", {"res_operator": "most"}, {}, "mast.res_operator='most' is not allowed"),
         ("mast_res", {"res_beta": -1.0}, {}, "mast.res_beta=-1.0 is not allowed: a number >= 0"),
         ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),
         ("mast_qmix", {"res_beta": 1.0}, {}, "mast.res_beta is not an option"),
+        ("mast_facmac", {"actor_lr": 0.0}, {}, "mast.actor_lr=0.0 is not allowed: a number > 0 or"),
+        ("mast_facmac", {"logit_penalty": -0.1}, {}, "mast.logit_penalty=-0.1 is not allowed: a"),
+        ("mast_facmac", {"gumbel_temperature": 0}, {}, "mast.gumbel_temperature=0 is not allowed"),
+        ("mast_comix", {"cem_elites": 65}, {}, "mast.cem_elites=65 is not allowed: at most"),
+        ("mast_comix", {"engine": "host"}, {}, "mast.engine='host' cannot compute values of"),
+        ("mast_comix", {}, {"use_rnn": True}, "use_rnn=True is not known to COMIX: allowed is"),
+        ("mast_comix", {}, {"env": "gymma"}, "env='gymma' is not known to COMIX: allowed is 'mast"),
+        ("mast_facmac", {}, {"mixer": None}, "mixer=None is not known to mast_facmac_learner"),
     ],
 )  # fmt: skip
 def test_what_an_algorithm_cannot_do_is_refused(algorithm, mast, changes, message):
@@ -188,7 +233,7 @@ def test_passes_of_an_update_follow_the_paper():
     sizes = {"n_agents": 3, "n_actions": 5}
     passes = {
         name: dict(check_run(run_of(name)).passes(**sizes))
-        for name in ("mast_qmix", "mast_ow_qmix", "mast_res")
+        for name in ("mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac", "mast_comix")
     }
     without = check_run(run_of("mast_res", mast={"res_operator": "none"})).passes(**sizes)
 
@@ -196,6 +241,8 @@ def test_passes_of_an_update_follow_the_paper():
         "mast_qmix": {"agent": 4, "mixer": 4},
         "mast_ow_qmix": {"agent": 3, "mixer": 3, "central_agent": 4, "central_mixer": 4},
         "mast_res": {"agent": 4, "mixer": 3 + 2 * 3 * 5},
+        "mast_facmac": {"agent": 4, "critic": 4, "mixer": 7},
+        "mast_comix": {"agent": 3 + 2 * 64, "mixer": 4},
     }
     assert without == {"agent": 4, "mixer": 4}
 

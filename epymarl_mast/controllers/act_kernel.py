@@ -34,7 +34,8 @@ class DenseDecision:
         self._n_actions = len(networks[0]["fc2.bias"])
         self._last_action = last_action
         self._agent_id = agent_id
-        self._units, self._inputs = networks[0]["fc1.weight"].shape
+        self._inputs = networks[0]["fc1.weight"].shape[1]
+        self._units = networks[0]["fc2.weight"].shape[1]
         self._recurrent = "rnn.weight_ih" in networks[0]
 
     def read(self, networks: Sequence[Mapping[str, Array]]) -> None:

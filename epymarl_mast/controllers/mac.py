@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from epymarl_mast.controllers.actor import Actor, can_act
+from epymarl_mast.controllers.first_layer import set_first_layer
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.networks import FIRST_LAYER
 from epymarl_mast.tiny import cut_widths
 
 # Up to these, kept weights one by one are faster than numpy's whole matrices.
@@ -30,10 +32,14 @@ def fast_mac(host: HostModules) -> Any:
 
     def make(scheme: Any, groups: Any, args: Any) -> Any:
         cut_widths(args, scheme)
-        name = "non_shared_mac" if args.agent.endswith("_ns") else "basic_mac"
-        return classes[name](scheme, groups, args)
+        return classes[agent_kind(args)](scheme, groups, args)
 
     return make
+
+
+def agent_kind(args: Any) -> str:
+    """Name of the host's controller for the agents of a run: shared, or one for each."""
+    return "non_shared_mac" if args.agent.endswith("_ns") else "basic_mac"
 
 
 def _fast(base: type[Any], host: HostModules) -> type[Any]:
@@ -42,6 +48,7 @@ def _fast(base: type[Any], host: HostModules) -> type[Any]:
 
         def __init__(self, scheme: Any, groups: Any, args: Any) -> None:
             super().__init__(scheme, groups, args)
+            set_first_layer(self.agent, getattr(args, FIRST_LAYER, args.hidden_dim))
             self._actor: Actor | None = None
             self._viewed: torch.Tensor | None = None
             if args.action_selector == "epsilon_greedy" and can_act(self.agent):

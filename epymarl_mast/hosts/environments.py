@@ -46,12 +46,16 @@ PACKAGES: dict[str, Package] = {
         "git+https://github.com/uoe-agents/smaclite.git",
         "SMAClite",
     ),
+    "mamujoco": Package(
+        "gymnasium_robotics", "pip install 'gymnasium-robotics>=1.4,<2'", "Multi-Agent MuJoCo"
+    ),
     "sc2": Package("smac.env", f"{_GITHUB}oxwhirl/smac.git", "SMAC (StarCraft II)"),
     "sc2v2": Package("smacv2.env", f"{_GITHUB}oxwhirl/smacv2.git", "SMACv2 (StarCraft II)"),
 }
 
 _EXAMPLE_KEYS = {
     "gymma": "lbforaging:Foraging-8x8-2p-3f-v3",
+    "mast_mamujoco": "HalfCheetah",
     "pettingzoo": "pistonball_v6",
     "overcooked": "cramped_room",
     "pressureplate": "pressureplate-linear-4p-v0",
@@ -90,6 +94,11 @@ def check_environment(host: Host, config: Mapping[str, Any]) -> None:
         _need(PACKAGES[name], f"--env-config={name}")
         if not arguments.get("map_name"):
             raise OptionError(f"env_args.map_name is needed by env={name!r}, for instance 3m")
+    if name == "mast_mamujoco":
+        _need(PACKAGES["mamujoco"], f"--env-config={name}")
+        limit = arguments.get("time_limit")
+        if not (isinstance(limit, int) and limit > 0):
+            raise OptionError(f"env_args.time_limit={limit!r} is not allowed: a number > 0 is")
     if name == "smaclite" and arguments["map_name"] not in smaclite_maps.names():
         raise OptionError(
             f"env_args.map_name={arguments['map_name']}: SMAClite has no such map; allowed are "

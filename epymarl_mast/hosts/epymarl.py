@@ -77,6 +77,7 @@ class EPyMARL(Host):
             step=_step,
             relieve=compat.pad_short_observations_only,
             prints=False,
+            stepped=lambda reward, ended, cut, info: (None, reward, ended, cut, info),
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:

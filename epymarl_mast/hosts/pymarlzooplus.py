@@ -60,6 +60,7 @@ class PyMARLzooPlus(Host):
             step=lambda environment, actions: environment.step(actions),
             relieve=lambda environment: None,
             prints=True,
+            stepped=lambda reward, ended, cut, info: (reward, ended or cut, info),
         )
 
     def run(self, arguments: Sequence[str], results: Path) -> Path | None:

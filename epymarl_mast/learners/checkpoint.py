@@ -76,6 +76,8 @@ def save_learner(learner: Any, folder: Path) -> None:
         "online_buffer_generator": learner.replay.buffer.generator.get_state(),
         "training_steps": learner.training_steps,
         "last_target_update_step": learner.last_target_update_step,
+        "auto": learner.auto.state_dict(),
+        "noise_generator": learner.noise.get_state(),
         "rew_ms": _moments(learner.regression.rew_ms),
         "ret_ms": _moments(learner.regression.ret_ms),
     }
@@ -95,12 +97,17 @@ def load_learner(learner: Any, folder: Path) -> None:
             network.load_state_dict(_load(folder / f"{name}.th"))
         learner.trained.load_state_dict(_load(folder / "opt.th"))
         learner.copy_to_targets()
+        if (sparsity := learner.auto.load_state_dict(state.get("auto", {}))) is not None:
+            learner.networks.set_sparsity(sparsity)
+            learner.count_cost()
         learner.networks.load_state_dict(state["topology"])
         learner.follow_masks()
     except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
     learner.replay.buffer.generator.set_state(state["online_buffer_generator"])
+    if "noise_generator" in state:  # absent in checkpoints from before there was one
+        learner.noise.set_state(state["noise_generator"])
     learner.training_steps = state["training_steps"]
     learner.last_target_update_step = state["last_target_update_step"]
     _restore_moments(learner.regression.rew_ms, state["rew_ms"])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from epymarl_mast import targets
 from epymarl_mast.controllers.actor import can_act
+from epymarl_mast.controllers.sequence import run_agents
 from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.trained import networks_in
@@ -102,11 +103,7 @@ class MaskedEngine(HostEngine):
 
     def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
-        dense = inputs.dense()
-        agents = networks_in(mac.agent)
-        if agents == [mac.agent]:
-            return _sequence(mac.agent, dense)
-        return torch.cat([_sequence(agent, dense[:, :, [i]]) for i, agent in enumerate(agents)], 2)
+        return run_agents(mac.agent, inputs.dense())
 
 
 class SparseEngine(HostEngine):
@@ -237,20 +234,3 @@ def agent_inputs(mac: Any, batch: Any) -> AgentInputs:
         batch["actions_onehot"] if mac.args.obs_last_action else None,
         mac.n_agents if mac.args.obs_agent_id else 0,
     )
-
-
-def _sequence(agent: Any, inputs: Tensor) -> Tensor:
-    """(B, T, N, U) values of one agent network from (B, T, N, I)."""
-    episodes, steps, agents, _ = inputs.shape
-    x = torch.relu(agent.fc1(inputs))  # (B, T, N, H)
-    if isinstance(agent.rnn, nn.GRUCell):
-        rows = x.transpose(0, 1).reshape(steps, episodes * agents, -1)  # (T, B*N, H)
-        start = rows.new_zeros(1, rows.shape[1], rows.shape[2])
-        cell = agent.rnn
-        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
-        hidden, _ = torch.gru(rows, start, weights, True, 1, 0.0, agent.training, False, False)
-        h = hidden.view(steps, episodes, agents, -1).transpose(0, 1)
-    else:
-        h = torch.relu(agent.rnn(x))
-    values: Tensor = agent.fc2(h)
-    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -54,20 +55,19 @@ class OwnReplay:
         joined = join_episodes(sample.data.transition_data, newest, self._room)
         return episode_batch(joined, like=sample)
 
-    def adapt(self, updates: int, mac: Any, engine: HostEngine, like: Any) -> None:
+    def adapt(self, updates: int, distance: Callable[[Any], float], like: Any) -> None:
         """After gradient update number ``updates``: if due, fit the capacity to the policy.
 
         Args:
             updates: gradient updates so far.
-            mac: the controller whose policy counts.
-            engine: computes its networks.
+            distance: from episodes to how far today's policy is from them, 0 to 1.
             like: a batch of the host.
         """
         options = self.options
         if options.dynamic_buffer_size == 0 or updates % options.dynamic_buffer_interval:
             return
         self.distance = self.buffer.drop_stale(
-            lambda fields: distance_from_policy(mac, engine, episode_batch(fields, like)),
+            lambda fields: distance(episode_batch(fields, like)),
             options.dynamic_buffer_bound,
             self.group,
             options.dynamic_buffer_minimum,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from epymarl_mast.checks import check_run
 from epymarl_mast.costs import run_cost
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.learners.auto_sparsity import AutoSparsity
 from epymarl_mast.learners.batch import Transitions, Update
 from epymarl_mast.learners.checkpoint import load_learner, save_learner
 from epymarl_mast.learners.engines import (
@@ -26,11 +27,12 @@ from epymarl_mast.learners.engines import (
     choose_engine,
     knows,
 )
-from epymarl_mast.learners.own_replay import OwnReplay
+from epymarl_mast.learners.own_replay import OwnReplay, distance_from_policy
 from epymarl_mast.learners.regression import TARGET_KINDS, Regression
 from epymarl_mast.learners.sparse_networks import SparseNetworks
-from epymarl_mast.learners.trained import TrainedParameters
+from epymarl_mast.learners.trained import ParameterGroup, TrainedParameters
 from epymarl_mast.options import MastOptions
+from epymarl_mast.sparse.kernels import AgentInputs
 from epymarl_mast.tracking.metrics import log_all, say, sparse_metrics, update_metrics
 
 
@@ -40,7 +42,7 @@ class MastQLearner:
     Registered as ``mast_q_learner``; it has the interface of the hosts' own learners. With every
     part switched off its updates equal those of the host's ``QLearner`` (docs/method.md, 19, names
     the exception). Other algorithms override :meth:`build`, :meth:`online`, :meth:`targets`,
-    :meth:`next_values` and :meth:`loss` (docs/extending.md).
+    :meth:`action_values`, :meth:`next_values` and :meth:`loss` (docs/extending.md).
 
     Args:
         mac: the host's multi-agent controller.
@@ -58,29 +60,28 @@ class MastQLearner:
         self.options: MastOptions = check_run(vars(args))
         self.logger = logger
         self.mac = mac
+        seeds = np.random.SeedSequence(args.seed).generate_state(4).tolist()
+        topology_seed, replay_seed, _, noise_seed = seeds  # the third is the controller's
+        self.noise = torch.Generator().manual_seed(noise_seed)
         # Before mac.online_buffer is set below: no target must share the buffer.
         self.build(scheme, host)
-        self.trained = TrainedParameters(self.online(), self.options, args)
+        self.trained = TrainedParameters(self.online(), self.parameter_groups(), self.options, args)
         self.optimiser = self.trained.optimiser
 
-        topology_seed, replay_seed = np.random.SeedSequence(args.seed).generate_state(2).tolist()
         draws = torch.Generator().manual_seed(topology_seed)
         self.networks = SparseNetworks(
             self.online(), self.targets(), self.options, args.t_max, draws
         )
         self.replay = OwnReplay(self.options, args, replay_seed)
         mac.online_buffer = self.replay.buffer  # filled by the mast_* runners
-        self.cost = run_cost(self.networks.costs, vars(args), self.options, scheme)
+        self.auto = AutoSparsity(self.options)
+        self._scheme = scheme
+        self.count_cost()
 
         device = "cuda" if args.use_cuda else "cpu"
         self.regression = Regression(self.options, args, host, scheme["reward"]["vshape"], device)
         self.masked_engine = MaskedEngine() if knows(mac, host) else HostEngine()
-        self.engine, why = choose_engine(
-            self.options.engine,
-            known=self.masked_engine.needs_inputs,
-            dense=self.options.topology == "dense",
-            device=device,
-        )
+        self.engine, why = self.pick_engine(device)
         self.regression.recursion = self.engine.backward_recursion
         self.follow_masks()
         say(logger, f"mast.engine: {self.engine.name} ({why})")
@@ -91,6 +92,10 @@ class MastQLearner:
         self.training_steps = 0
         self.last_target_update_step = 0
         self.log_stats_t = -args.learner_log_interval - 1
+
+    def count_cost(self) -> None:
+        """Note what the networks cost as they are."""
+        self.cost = run_cost(self.networks.costs, vars(self.args), self.options, self._scheme)
 
     def build(self, scheme: Any, host: HostModules) -> None:
         """Make the networks beside ``mac``: the mixing network and the targets.
@@ -123,7 +128,7 @@ class MastQLearner:
         data = Transitions.from_batch(batch, as_host=self.regression.as_host)
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
-        q_values = engine.unroll(self.mac, batch, inputs)  # (B, T+1, N, U)
+        q_values = self.action_values(engine, batch, inputs)  # (B, T+1, N, U)
         taken = engine.values_of_actions(q_values, data.actions)  # (B, T, N)
         values = engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
         with torch.no_grad():
@@ -136,22 +141,32 @@ class MastQLearner:
         mask = data.mask.expand_as(td_error)
         td_error = td_error * mask
         loss, parts = self.loss(update, target, td_error, mask)
+        self.auto.observe(td_error, target, mask)
         evolutions = self.networks.topology.updates
         grad_norm = self._optimise(loss, t_env)
         self._refresh_targets()
-        self.replay.adapt(self.training_steps, self.mac, self.engine, batch)
+        self.replay.adapt(self.training_steps, self.policy_distance, batch)
         evolved = self.networks.topology.updates > evolutions
         if due := t_env - self.log_stats_t >= self.args.learner_log_interval:
             scalars = {
                 **update_metrics(self.args, loss, grad_norm, td_error, values, target, mask),
                 "mast_target_kind": TARGET_KINDS[kind],
                 **self.replay.metrics(),
+                **self.auto.metrics(),
                 **{name: float(part) for name, part in parts.items()},
             }
             log_all(self.logger, scalars, t_env)
             self.log_stats_t = t_env
         if due or evolved:
             log_all(self.logger, sparse_metrics(self.networks.topology, self.cost), t_env)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Which networks take a step together; each group's gradient is clipped by itself."""
+        return [ParameterGroup(tuple(self.online()))]
+
+    def action_values(self, engine: HostEngine, batch: Any, inputs: AgentInputs | None) -> Tensor:
+        """Online values (B, T+1, N, U) of all actions, which the TD error trains."""
+        return engine.unroll(self.mac, batch, inputs)
 
     def next_values(self, update: Update) -> Tensor:
         """Target value of the state after each step, (B, T, C); called without gradient."""
@@ -176,6 +191,19 @@ class MastQLearner:
             The loss, and ``{metric: number}`` to log beside it.
         """
         return (td_error**2).sum() / mask.sum(), {}
+
+    def policy_distance(self, batch: Any) -> float:
+        """How far today's greedy policy is from the actions in a batch, 0 to 1."""
+        return distance_from_policy(self.mac, self.engine, batch)
+
+    def pick_engine(self, device: str) -> tuple[HostEngine, str]:
+        """The engine for ``mast.engine`` on a device, and why it is that one."""
+        return choose_engine(
+            self.options.engine,
+            known=self.masked_engine.needs_inputs,
+            dense=self.options.topology == "dense",
+            device=device,
+        )
 
     def follow_masks(self) -> None:
         """Tell the engine the masks of the networks it computes."""
@@ -204,9 +232,18 @@ class MastQLearner:
             self.networks.mask_gradients_()
         grad_norm = self.trained.step(self.args.grad_norm_clip)
         if due:
+            self._adapt_sparsity()
             self.trained.forget(self.networks.evolve_(dense_gradients, t_env))
             self.follow_masks()
         return grad_norm
+
+    def _adapt_sparsity(self) -> None:
+        """With ``mast.sparsity=auto``: how many weights the topology update will leave."""
+        evolution = self.networks.topology.updates + 1
+        sparsity = self.auto.decide(evolution, self.replay.buffer)
+        if sparsity is not None:
+            self.networks.set_sparsity(sparsity)
+            self.count_cost()
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:

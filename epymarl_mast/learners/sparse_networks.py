@@ -42,19 +42,13 @@ class SparseNetworks:
     ) -> None:
         self.weights = _parameters(online)
         self.target_weights = _parameters(targets)
-        shapes = {name: tuple(weight.shape) for name, weight in self.weights.items()}
-        layers: list[Layer] = []
-        costs: dict[str, NetworkCost] = {}
-        for network in online:
-            own = {n: shape for n, shape in shapes.items() if n.startswith(f"{network}.")}
-            found = layers_of(network, own, options)
-            layers += found
-            if any(len(shape) > 1 for shape in own.values()):
-                costs[network] = network_cost(own, found)
-        self.costs: Mapping[str, NetworkCost] = costs
+        self.options = options
+        self._networks = tuple(online)
+        self._shapes = {name: tuple(weight.shape) for name, weight in self.weights.items()}
+        layers = self._lay_out(options)
         self.topology = TOPOLOGIES[options.topology](
             layers,
-            shapes,
+            self._shapes,
             UpdateSchedule(
                 interval=options.topology_interval,
                 end=options.topology_end * t_max,
@@ -65,6 +59,26 @@ class SparseNetworks:
         if options.mask_from is not None:
             adopt_masks(self.topology, Path(options.mask_from).expanduser())
         self.mask_all_()
+
+    def _lay_out(self, options: MastOptions) -> list[Layer]:
+        """The sparse layers of all networks, and what the networks cost with them."""
+        layers: list[Layer] = []
+        self.costs: dict[str, NetworkCost] = {}
+        for network in self._networks:
+            own = {n: shape for n, shape in self._shapes.items() if n.startswith(f"{network}.")}
+            found = layers_of(network, own, options)
+            layers += found
+            if any(len(shape) > 1 for shape in own.values()):
+                self.costs[network] = network_cost(own, found)
+        return layers
+
+    def set_sparsity(self, sparsity: float) -> None:
+        """Another total sparsity from the next topology update on (``mast.sparsity=auto``).
+
+        Networks with a sparsity of their own keep it.
+        """
+        options = self.options.model_copy(update={"sparsity": sparsity})
+        self.topology.set_layers(self._lay_out(options))
 
     def to(self, device: torch.device | str) -> None:
         """Move the masks; the modules are moved by who owns them."""

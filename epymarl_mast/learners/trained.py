@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -17,6 +19,19 @@ from epymarl_mast.sparse import (
 )
 
 
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Networks that take a step together, with one clipping of their gradient.
+
+    Attributes:
+        networks: their names.
+        lr: learning rate, None for the host's.
+    """
+
+    networks: tuple[str, ...]
+    lr: float | None = None
+
+
 class TrainedParameters:
     """Parameters of networks with their optimiser, which sees each network as one vector.
 
@@ -25,6 +40,7 @@ class TrainedParameters:
 
     Args:
         networks: ``{network: module}``; one that holds a network per agent has a vector for each.
+        groups: every network is in one of them.
         options: the checked ``mast:`` block.
         args: the run's configuration.
 
@@ -33,20 +49,44 @@ class TrainedParameters:
         optimiser: over the vectors, or the parameters.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], options: MastOptions, args: Any) -> None:
-        self._parameters = {
-            f"{network}.{name}": parameter
-            for network, module in networks.items()
-            for name, parameter in module.named_parameters()
-        }
-        parts = [part for module in networks.values() for part in networks_in(module)]
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        groups: Sequence[ParameterGroup],
+        options: MastOptions,
+        args: Any,
+    ) -> None:
+        self._parameters: dict[str, nn.Parameter] = {}  # in the order of the optimiser
         self.vectors: dict[nn.Module, ParameterVector] = {}
-        if options.topology != "dense":
-            named = ((part, dict(part.named_parameters())) for part in parts)
-            self.vectors = {part: ParameterVector(own) for part, own in named if own}
-        self.tensors: list[Tensor] = [vector.tensor for vector in self.vectors.values()]
-        self.tensors = self.tensors or list(self._parameters.values())
-        self.optimiser = _optimiser(self.tensors, options, args)
+        for name in (name for group in groups for name in group.networks):
+            own = networks[name].named_parameters()
+            self._parameters.update({f"{name}.{key}": parameter for key, parameter in own})
+            if options.topology != "dense":
+                self.vectors.update(_vectors(networks[name]))
+        self._groups = [
+            [tensor for name in group.networks for tensor in self._tensors_of(networks[name])]
+            for group in groups
+        ]
+        self.optimiser = _optimiser(
+            [
+                {"params": tensors, "lr": args.lr if group.lr is None else group.lr}
+                for group, tensors in zip(groups, self._groups, strict=True)
+                if tensors
+            ],
+            options,
+            args,
+        )
+        self._groups = [tensors for tensors in self._groups if tensors]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What the optimiser sees: the vectors, or the parameters."""
+        return [tensor for group in self._groups for tensor in group]
+
+    def _tensors_of(self, network: nn.Module) -> list[Tensor]:
+        if not self.vectors:
+            return list(network.parameters())
+        return [self.vectors[p].tensor for p in networks_in(network) if p in self.vectors]
 
     def zero_grad(self) -> None:
         """Forget the last update's gradients."""
@@ -60,28 +100,28 @@ class TrainedParameters:
             into_parameters: whether the parameters get theirs too, as views.
         """
         for vector in self.vectors.values():
-            if vector.tensor.grad is None:
-                vector.gather_gradient()
+            vector.gather_gradient()
             if into_parameters:
                 vector.share_gradient()
 
     def step(self, max_norm: float) -> Tensor:
-        """Clip the gradients and step; returns their norm before clipping."""
-        norm = self._norm_within(max_norm)
-        if norm is None:
-            norm = torch.nn.utils.clip_grad_norm_(self.tensors, max_norm)
+        """Clip each group's gradient and step; returns the norm of all before clipping."""
+        norms = [self._clip(group, max_norm) for group in self._groups]
         self.optimiser.step()
-        return norm
+        whole: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        return norms[0] if len(norms) == 1 else whole
 
-    def _norm_within(self, max_norm: float) -> Tensor | None:
-        """The gradients' norm if there is nothing to clip; to look is free on the CPU only."""
-        if not self.vectors or self.tensors[0].is_cuda:
-            return None
-        gradients = [tensor.grad for tensor in self.tensors if tensor.grad is not None]
-        norm = torch.linalg.vector_norm(
-            torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
-        )
-        return norm if float(norm) <= max_norm else None
+    def _clip(self, group: list[Tensor], max_norm: float) -> Tensor:
+        """Clip, but not without need where it is free to look: on the CPU."""
+        if self.vectors and not group[0].is_cuda:
+            gradients = [tensor.grad for tensor in group if tensor.grad is not None]
+            norm: Tensor = torch.linalg.vector_norm(
+                torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+            )
+            if float(norm) <= max_norm:
+                return norm
+        clipped: Tensor = torch.nn.utils.clip_grad_norm_(group, max_norm)
+        return clipped
 
     def forget(self, survivors: Mapping[str, Tensor]) -> None:
         """Zero the optimiser's state where weights did not survive a topology update.
@@ -93,19 +133,21 @@ class TrainedParameters:
         pairs = [(v.tensor, _survivors_of(v, masks)) for v in self.vectors.values()]
         reset_optimizer_state(self.optimiser, pairs)
 
-    def state(self) -> list[dict[str, Any]]:
-        """What the optimiser keeps of each parameter, by its keys; tensors are views of it."""
-        if not self.vectors:
-            return [dict(self.optimiser.state.get(tensor, {})) for tensor in self.tensors]
-        return [own for vector in self.vectors.values() for own in self._split_state(vector)]
+    def state(self) -> dict[str, dict[str, Any]]:
+        """``{parameter: {key: value}}``: what the optimiser keeps; tensors are views of it."""
+        states: list[dict[str, Any]]
+        if self.vectors:
+            states = [own for vector in self.vectors.values() for own in self._split_state(vector)]
+        else:
+            states = [dict(self.optimiser.state.get(tensor, {})) for tensor in self.tensors]
+        return dict(zip(self._parameters, states, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """The optimiser's state, in the form of one over the parameters themselves."""
-        [group] = self.optimiser.state_dict()["param_groups"]
-        state = self.state()
+        groups = self.optimiser.state_dict()["param_groups"]
         return {
-            "state": {i: own for i, own in enumerate(state) if own},
-            "param_groups": [{**group, "params": list(range(len(state)))}],
+            "state": {i: own for i, own in enumerate(self.state().values()) if own},
+            "param_groups": _numbered(groups, self._sizes()),
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -114,16 +156,19 @@ class TrainedParameters:
         Raises:
             ValueError: if it is not of these parameters.
         """
-        [group] = saved["param_groups"]
-        parameters = list(self._parameters.values())
-        if len(group["params"]) != len(parameters):
-            raise ValueError(
-                f"an optimiser of {len(group['params'])} parameters, not of {len(parameters)}"
-            )
+        groups, sizes = saved["param_groups"], self._sizes()
+        if [len(group["params"]) for group in groups] != sizes:
+            raise ValueError(f"the optimiser's groups are not of {sizes} parameters")
+        state = saved["state"]
         if self.vectors:
-            group = {**group, "params": list(range(len(self.tensors)))}
-            saved = {"state": self._joined_state(saved["state"]), "param_groups": [group]}
-        self.optimiser.load_state_dict(saved)  # type: ignore[arg-type]
+            groups = _numbered(groups, [len(group) for group in self._groups])
+            state = self._joined_state(state)
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+    def _sizes(self) -> list[int]:
+        """Parameters of each group."""
+        members = {id(v.tensor): len(v.parameters) for v in self.vectors.values()}
+        return [sum(members.get(id(tensor), 1) for tensor in group) for group in self._groups]
 
     def renew(self) -> None:
         """After the networks were moved to another device."""
@@ -172,10 +217,24 @@ def _survivors_of(vector: ParameterVector, masks: Mapping[Tensor, Tensor]) -> Te
     return vector.join([masks.get(p, p.new_ones(p.shape).bool()) for p in vector.parameters])
 
 
-def _optimiser(tensors: list[Tensor], options: MastOptions, args: Any) -> torch.optim.Optimizer:
-    """The optimiser of ``mast.optimizer`` with the host's learning rate."""
+def _vectors(network: nn.Module) -> dict[nn.Module, ParameterVector]:
+    named = ((part, dict(part.named_parameters())) for part in networks_in(network))
+    return {part: ParameterVector(own) for part, own in named if own}
+
+
+def _numbered(groups: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """The groups with so many members each, numbered one after the other."""
+    ends = list(accumulate(sizes))
+    members = [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+    return [{**group, "params": own} for group, own in zip(groups, members, strict=True)]
+
+
+def _optimiser(
+    groups: list[dict[str, Any]], options: MastOptions, args: Any
+) -> torch.optim.Optimizer:
+    """The optimiser of ``mast.optimizer``, with what the hosts give theirs."""
     # One kernel for all weights; without sparsity it is the host's own, to the last bit.
     named: dict[str, Any] = {"lr": args.lr, "fused": options.topology != "dense"}
     if options.optimizer == "rmsprop":
         named = {"lr": args.lr, "alpha": args.optim_alpha, "eps": args.optim_eps}
-    return OPTIMIZERS[options.optimizer](tensors, **named)
+    return OPTIMIZERS[options.optimizer](groups, **named)

@@ -11,7 +11,6 @@ Source: Rashid et al. 2020; MAST App. A.5.
 from __future__ import annotations
 
 import copy
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,9 +19,9 @@ from torch import Tensor, nn
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.batch import Update
 from epymarl_mast.learners.central import CENTRAL_MIXERS
-from epymarl_mast.learners.engines import HostEngine
 from epymarl_mast.learners.q_learner import MastQLearner
 from epymarl_mast.learners.regression import greedy_actions
+from epymarl_mast.learners.second_agents import SecondAgents
 from epymarl_mast.schemas import WqmixOptions
 
 
@@ -36,28 +35,27 @@ class MastWqmixLearner(MastQLearner):
         self.mixer = host.mixers[args.mixer](args)
         wider = copy.copy(args)
         wider.n_actions = args.n_actions * args.central_action_embed
-        self.central_mac = type(self.mac)(scheme, {"agents": args.n_agents}, wider)
+        self.central = SecondAgents("central_agent", self.mac, scheme, wider)
         self.central_mixer = CENTRAL_MIXERS[args.central_mixer](args)
-        self.target_central_mac = copy.deepcopy(self.central_mac)
         self.target_central_mixer = copy.deepcopy(self.central_mixer)
 
     def online(self) -> dict[str, nn.Module]:
         return {
             "agent": self.mac.agent,
             "mixer": self.mixer,
-            "central_agent": self.central_mac.agent,
+            "central_agent": self.central.agent,
             "central_mixer": self.central_mixer,
         }
 
     def targets(self) -> dict[str, nn.Module]:
         # The targets come from the unrestricted networks alone.
         return {
-            "central_agent": self.target_central_mac.agent,
+            "central_agent": self.central.target_agent,
             "central_mixer": self.target_central_mixer,
         }
 
     def next_values(self, update: Update) -> Tensor:
-        target_q = self._utilities(self.target_central_mac, update, self.central_engine)
+        target_q = self._unflatten(self.central.unroll_target(update.batch, update.inputs))
         update.kept["target_utilities"] = target_q
         available = update.data.available[:, 1:]
         online_q = update.q_values[:, 1:].detach()
@@ -74,8 +72,8 @@ class MastWqmixLearner(MastQLearner):
     def loss(
         self, update: Update, target: Tensor, td_error: Tensor, mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        engine = self.central_engine if update.engine is self.engine else update.engine
-        utilities = self._utilities(self.central_mac, update, engine)[:, :-1]
+        flat = self.central.unroll(update.engine, update.batch, update.inputs)
+        utilities = self._unflatten(flat)[:, :-1]
         taken = _pick(utilities, update.data.actions)  # (B, T, N, E)
         central_values = self.central_mixer(taken, update.data.state[:, :-1])
         central_error = (central_values - target) * mask
@@ -108,24 +106,16 @@ class MastWqmixLearner(MastQLearner):
             full = taken_is_greedy | (target > value_of_greedy)
         return torch.where(full, 1.0, self.options.small_weight)
 
-    @cached_property
-    def central_engine(self) -> HostEngine:
-        """Of the same kind as ``engine``, for the unrestricted agent network and its masks."""
-        return type(self.engine)()
-
     def follow_masks(self) -> None:
         super().follow_masks()
-        own = self.masks_of("central_agent")
-        masks = {name.removeprefix("central_"): mask for name, mask in own.items()}
-        self.central_engine.follow(masks, self.trained.vectors)
+        self.central.follow(self.engine, self.masks_of("central_agent"), self.trained.vectors)
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
         return ("central_mixer",)
 
-    def _utilities(self, mac: Any, update: Update, engine: HostEngine) -> Tensor:
-        """(B, T+1, N, U, E) of an unrestricted agent network."""
-        flat = engine.unroll(mac, update.batch, update.inputs)  # (B, T+1, N, U*E)
+    def _unflatten(self, flat: Tensor) -> Tensor:
+        """Utilities (B, T+1, N, U, E) from an unrestricted agent's outputs (B, T+1, N, U*E)."""
         return flat.reshape(*flat.shape[:3], self.args.n_actions, self.args.central_action_embed)
 
 

@@ -55,10 +55,14 @@ class EpisodeRecord:
         """Have all agents of all episodes decide on what step ``t`` shows.
 
         Returns:
-            (E, N) int64, stored as the actions of step ``t``.
+            (E, N) int64, stored as the actions of step ``t``; or continuous actions (E, N, ·),
+            which are not: they are in the next observation.
         """
         observations, available, actions = self._for_actor
-        actions[t, :, 0] = actor.act(observations[t], available[t], epsilon)
+        chosen = actor.act(observations[t], available[t], epsilon)
+        if chosen.ndim == 2:
+            return chosen.reshape(*self._actions.shape[1:3], -1)
+        actions[t, :, 0] = chosen
         taken: Array = self._actions[t, :, :, 0]
         return taken
 

@@ -103,6 +103,7 @@ def q_learning_cost(
     batch_size: int,
     passes: Mapping[str, int] = MappingProxyType({"agent": 4, "mixer": 4}),
     without_target: Collection[str] = (),
+    decision_passes: int = 1,
 ) -> TrainingCost:
     """Cost of a value-decomposition learner: B·Σ passes·F FLOPs an update, A a decision.
 
@@ -113,6 +114,7 @@ def q_learning_cost(
             4 for one that is not named: once online, once its target, one backward pass. The
             default is QMIX, VDN and IQL: 4·B·(A+M).
         without_target: networks that have no target network.
+        decision_passes: forward passes of the agent network for one decision.
 
     Source: MAST App. B.4.
     """
@@ -124,8 +126,8 @@ def q_learning_cost(
         dense_size=sum(copies[name] * cost.dense_size for name, cost in networks.items()),
         train_flops=sum(times[name] * cost.flops for name, cost in networks.items()),
         dense_train_flops=sum(times[name] * cost.dense_flops for name, cost in networks.items()),
-        test_flops=networks["agent"].flops,
-        dense_test_flops=networks["agent"].dense_flops,
+        test_flops=decision_passes * networks["agent"].flops,
+        dense_test_flops=decision_passes * networks["agent"].dense_flops,
     )
 
 

@@ -37,9 +37,13 @@ def random_mask(shape: tuple[int, ...], kept: int, generator: torch.Generator) -
 
 
 def drop_and_grow(
-    weight: Tensor, mask: Tensor, growth_score: Tensor, drop_fraction: float
+    weight: Tensor,
+    mask: Tensor,
+    growth_score: Tensor,
+    drop_fraction: float,
+    kept: int | None = None,
 ) -> Tensor:
-    """One topology update of one layer; the number of kept weights stays as it is.
+    """One topology update of one layer; the number of kept weights stays as it is, or as told.
 
     Drops the ``n = int(drop_fraction * kept)`` kept weights of smallest magnitude, then grows the
     ``n`` positions of largest ``|growth_score|`` among all that are not kept after the drop. A
@@ -50,9 +54,11 @@ def drop_and_grow(
         mask: (out, in) bool, the kept positions.
         growth_score: (out, in); the dense gradient for RigL, random numbers for SET.
         drop_fraction: share of the kept weights to drop, 0 <= drop_fraction <= 1.
+        kept: number of kept weights afterwards; None: as many as before. With fewer, as many more
+            are dropped before the rest is done; with more, as many more are grown.
 
     Returns:
-        New bool mask (out, in) with as many ones as ``mask``.
+        New bool mask (out, in) with ``kept`` ones.
 
     Raises:
         ValueError: if shapes differ or ``drop_fraction`` is out of range.
@@ -67,10 +73,12 @@ def drop_and_grow(
     if not 0.0 <= drop_fraction <= 1.0:
         raise ValueError(f"drop_fraction={drop_fraction} is out of range: 0 <= fraction <= 1")
     mask = mask.bool()
-    kept = int(mask.sum())
-    dropped = int(drop_fraction * kept)
-    survivors = _largest(weight.abs(), candidates=mask, count=kept - dropped)
-    grown = _largest(growth_score.abs(), candidates=~survivors, count=dropped)
+    before = int(mask.sum())
+    kept = before if kept is None else kept
+    moved = min(before, kept)
+    surviving = moved - int(drop_fraction * moved)
+    survivors = _largest(weight.abs(), candidates=mask, count=surviving)
+    grown = _largest(growth_score.abs(), candidates=~survivors, count=kept - surviving)
     return survivors | grown
 
 

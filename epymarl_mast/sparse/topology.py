@@ -89,6 +89,7 @@ class Topology:
                 stack(layer, self.masks),
                 self.growth_score(stack(layer, gradients)),
                 drop_fraction,
+                layer.kept,
             )
             for name, mask in unstack(layer, new, self.masks).items():
                 survivors[name] = self.masks[name] & mask
@@ -96,6 +97,16 @@ class Topology:
                 self.explored[name] = self.explored[name] | mask
         self.updates += 1
         return survivors
+
+    def set_layers(self, layers: Sequence[Layer]) -> None:
+        """Other numbers of kept weights for the same layers, from the next :meth:`evolve` on.
+
+        Raises:
+            ValueError: if they are not the same layers.
+        """
+        if [(own.name, own.shape) for own in self.layers] != [(n.name, n.shape) for n in layers]:
+            raise ValueError("these are not the topology's layers with another sparsity")
+        self.layers = tuple(layers)
 
     def growth_score(self, gradient: Tensor) -> Tensor:
         """Score (out, in) by which absent weights are grown, from the layer's dense gradient."""

@@ -62,10 +62,12 @@ class ParameterVector:
         return torch.cat([part.reshape(-1) for part in parts])
 
     def gather_gradient(self) -> None:
-        """Give the vector the gradient that torch gave its parameters; 0 where it gave none."""
-        self.tensor.grad = self.join(
-            [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
-        )
+        """Give the vector the gradients that torch gave its parameters, beside its own."""
+        own = self.tensor.grad
+        if own is not None and all(parameter.grad is None for parameter in self.parameters):
+            return
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        self.tensor.grad = self.join(parts) if own is None else own + self.join(parts)
 
     def share_gradient(self) -> None:
         """Give the parameters views of the vector's gradient."""

@@ -1,5 +1,6 @@
 """Target operators and returns. Torch only."""
 
+from epymarl_mast.targets.cem import best_of, cross_entropy_method
 from epymarl_mast.targets.operators import (
     maximum,
     mellowmax,
@@ -11,6 +12,8 @@ from epymarl_mast.targets.returns import backward_recursion, n_step, one_step, t
 
 __all__ = [
     "backward_recursion",
+    "best_of",
+    "cross_entropy_method",
     "maximum",
     "mellowmax",
     "n_step",

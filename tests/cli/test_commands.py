@@ -67,6 +67,27 @@ def test_flops_of_res(invoke):
     assert record["flops_train_ratio"] == pytest.approx(0.1, abs=2e-3)
 
 
+def test_flops_of_facmac(invoke):
+    """4(A + C) + 7M: the policies' gradient passes the mixing network once more, forth and back."""
+    record = json.loads(invoke("flops", "--config=mast_facmac", *DIMS, "--json"))
+    agent, critic, mixer = (
+        record["networks"][name]["dense_flops"] for name in ("agent", "critic", "mixer")
+    )
+    assert critic == (2 * 150 - 1) * 64 + (2 * 64 - 1) * (64 + 14)  # feed-forward
+    assert record["dense_flops_train"] == 32 * (4 * agent + 4 * critic + 7 * mixer)
+    assert record["flops_test"] == record["networks"]["agent"]["flops"]
+
+
+def test_flops_of_comix(invoke):
+    """Each decision, and each target, is 2 rounds of 64 passes; an action is 14 numbers."""
+    record = json.loads(invoke("flops", "--config=mast_comix", *DIMS, "--json"))
+    agent, mixer = (record["networks"][name]["dense_flops"] for name in ("agent", "mixer"))
+    inputs = 128 + 14 + 8
+    assert agent == (2 * inputs - 1) * 64 + (2 * 64 - 1) * (64 + 1)
+    assert record["dense_flops_test"] == 128 * agent
+    assert record["dense_flops_train"] == 32 * ((3 + 128) * agent + 4 * mixer)
+
+
 def test_flops_of_tiny_are_those_of_the_cut_networks(invoke):
     record = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json", "with", "tiny"))
     sparse = json.loads(invoke("flops", "--config=mast_qmix", *DIMS, "--json", "with", "rigl"))

@@ -257,3 +257,27 @@ def test_attach_to_no_checkout(refuse, tmp_path):
 def test_sacred_is_missing(refuse_options, monkeypatch):
     monkeypatch.setitem(sys.modules, "sacred", None)
     assert "pip install 'epymarl-mast[host]'" in refuse_options("seed=1")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "environment", "options", "told"),
+    [
+        ("mast_qmix", "mast_mamujoco", (), "env='mast_mamujoco' has continuous actions"),
+        ("mast_comix", "gymma", (KEY, LIMIT), "env='gymma' is not known to COMIX"),
+        ("mast_comix", "mast_mamujoco", ("runner=mast_parallel",), "runner='mast_parallel' is not"),
+        ("mast_comix", "mast_mamuj", (), "did you mean 'mast_mamujoco'"),
+        ("mast_comix", "mast_mamujoco", ("env_args.time_limit=0",), "env_args.time_limit=0 is not"),
+    ],
+)
+def test_continuous_actions_where_they_cannot_be(
+    refuse, monkeypatch, algorithm, environment, options, told
+):
+    monkeypatch.setattr("epymarl_mast.hosts.environments.installed", lambda package: True)
+    arguments = [f"--config={algorithm}", f"--env-config={environment}"]
+    assert told in refuse("train", *arguments, "with", "seed=1", *options)
+
+
+def test_a_missing_simulator_is_told_with_its_command(refuse, monkeypatch):
+    monkeypatch.setattr("epymarl_mast.hosts.environments.installed", lambda package: False)
+    said = refuse("train", "--config=mast_comix", "--env-config=mast_mamujoco")
+    assert "needs Multi-Agent MuJoCo, which is not installed: pip install 'gymn" in said

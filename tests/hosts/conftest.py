@@ -56,6 +56,8 @@ def default_args(**changes) -> SimpleNamespace:
         "central_mixer": "ff",
         "central_mixing_embed_dim": 10,
         "central_action_embed": 1,
+        "critic_hidden_dim": 14,
+        "critic_use_rnn": False,
         "double_q": True,
         "standardise_returns": False,
         "standardise_rewards": False,

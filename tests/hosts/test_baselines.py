@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from epymarl_mast import plugin
+from epymarl_mast.learners.engines import agent_inputs
 from epymarl_mast.learners.own_replay import OwnReplay, distance_from_policy
 from epymarl_mast.networks import Task
 from epymarl_mast.options import MastOptions
@@ -107,3 +109,40 @@ def test_tiny_networks_are_built_as_narrow_as_said(
     assert ours.cost.size == 2 * weights
     assert ours.cost.size_ratio == pytest.approx(0.1, rel=0.03)
     assert any(f"hidden_dim={args.hidden_dim}" in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize("use_rnn", [True, False], ids=["recurrent", "feed forward"])
+@pytest.mark.parametrize("agent", ["rnn", "rnn_ns"])
+def test_a_first_layer_of_its_own_is_built_acts_and_trains(
+    host, bench, make_args, mast_options, agent, use_rnn
+):
+    plugin.register(host)
+    mast = mast_options(**OFF, topology="dense", tiny=True, sparsity=0.95)
+    args = make_args(
+        **SIZES, hidden_dim=40, agent=agent, use_rnn=use_rnn, mixer="vdn", mac="mast_mac", mast=mast
+    )
+    full = dict(vars(args))
+    scheme = bench.scheme(**DIMS)
+    ours, log = bench.ours(scheme, args)
+
+    (wanted,) = sparse_sizes(full, ours.options, Task(3, 9, 11, 5)).values()
+    weights = sum(w.numel() for w in ours.networks.weights.values() if w.ndim > 1)
+    assert weights == pytest.approx(wanted, rel=0.02)
+    assert args.first_layer_dim != args.hidden_dim
+    networks = getattr(ours.mac.agent, "agents", [ours.mac.agent])
+    assert {network.fc1.out_features for network in networks} == {args.first_layer_dim}
+
+    fields = bench.random_fields(torch.Generator().manual_seed(4), episodes=4, steps=6, **DIMS)
+    batch = bench.batch(scheme, 3, fields)
+    ours.mac.init_hidden(4)
+    with torch.no_grad():
+        by_torch = ours.mac.forward(batch, t=0)
+    actor = ours.mac.start_episodes(4)
+    actor.act(fields["obs"][:, 0].reshape(12, -1).numpy(), np.ones((12, 5)), 0.0)
+    torch.testing.assert_close(torch.from_numpy(actor.q_values).view(4, 3, 5), by_torch)
+    inputs = agent_inputs(ours.mac, batch)
+    torch.testing.assert_close(
+        ours.masked_engine.unroll(ours.mac, batch, inputs)[:, 0], by_torch, rtol=1e-5, atol=1e-6
+    )
+    ours.train(batch, t_env=10, episode_num=1)
+    assert log.stats["loss"][0] > 0

@@ -40,7 +40,7 @@ def assert_masked(learner):
     topology = learner.networks.topology
     for layer in topology.layers:
         assert sum(int(topology.masks[m].sum()) for m in layer.members) == layer.kept, layer.name
-    states = dict(zip(learner.networks.weights, learner.trained.state(), strict=True))
+    states = learner.trained.state()
     for name, mask in topology.masks.items():
         weight = learner.networks.weights[name]
         assert not weight[~mask].any(), f"weight {name}"

@@ -19,6 +19,8 @@ def flops_of_an_update(algorithm, batch, network):
         return batch * (3 * a + 3 * m + 4 * network["central_agent"] + 4 * network["central_mixer"])
     if algorithm == "mast_res":
         return batch * (4 * a + (3 + 2 * FORAGING.n_agents * FORAGING.n_actions) * m)
+    if algorithm == "mast_facmac":  # the policies' gradient passes the mixer forth and back
+        return batch * (4 * a + 4 * network["critic"] + (4 + 3) * m)
     return 4 * batch * (a + m)
 
 
@@ -27,8 +29,11 @@ def flops_of_an_update(algorithm, batch, network):
 @pytest.mark.parametrize("baseline", ["mast", "dense", "tiny", "ss", "set", "rigl", "rlx2"])
 @pytest.mark.parametrize(
     "algorithm",
-    ["mast_qmix", "mast_vdn", "mast_iql", "mast_ow_qmix", "mast_cw_qmix", "mast_res"],
-)
+    [
+        "mast_qmix", "mast_vdn", "mast_iql", "mast_ow_qmix", "mast_cw_qmix", "mast_res",
+        "mast_facmac",
+    ],
+)  # fmt: skip
 def test_two_thousand_steps(mast, small_run, records, tmp_path, algorithm, baseline, networks):
     files = [name for name in (baseline, networks) if name not in ("mast", "shared")]
     mast(

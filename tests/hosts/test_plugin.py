@@ -11,7 +11,7 @@ from epymarl_mast.learners import LEARNERS, MastQLearner
 
 
 def registries(modules):
-    return modules.learners, modules.runners, modules.controllers
+    return modules.learners, modules.runners, modules.controllers, modules.environments
 
 
 def names(modules):
@@ -35,7 +35,7 @@ def test_registering_twice_changes_nothing(host, fresh_registries):
     once = names(fresh_registries)
     plugin.register(host)
     assert names(fresh_registries) == once
-    ours = {*LEARNERS, "mast_episode", "mast_parallel", "mast_mac"}
+    ours = {*LEARNERS, "mast_episode", "mast_parallel", "mast_mac", "mast_cem_mac", "mast_mamujoco"}
     assert once.keys() - before.keys() == ours
     assert {name: once[name] for name in before} == before
 

@@ -56,7 +56,7 @@ def train_on_random_episodes(bench):
 
 def assert_nothing_outside_the_masks(learner):
     masks = learner.networks.topology.masks
-    states = dict(zip(learner.networks.weights, learner.trained.state(), strict=True))
+    states = learner.trained.state()
     for name, mask in masks.items():
         weight = learner.networks.weights[name]
         assert not weight[~mask].any(), f"weight {name}"
@@ -93,6 +93,16 @@ CASES = {
     "res": ({}, {"algorithm": "mast_res"}),
     "res-vdn-per-agent": ({}, {"algorithm": "mast_res", "mixer": "vdn", **PER_AGENT}),
     "res-without-its-operator": ({"res_operator": "none"}, {"algorithm": "mast_res"}),
+    "facmac": ({}, {"algorithm": "mast_facmac"}),
+    "facmac-soft-vdn": (
+        {"operator": "soft_mellowmax", "critic_sparsity": 0.6},
+        {"algorithm": "mast_facmac", "mixer": "vdn", "critic_use_rnn": True},
+    ),
+    "facmac-per-agent": (
+        {"topology": "set"},
+        {"algorithm": "mast_facmac", "target_update_interval_or_tau": 0.1, **PER_AGENT},
+    ),
+    "auto": ({"sparsity": "auto", "auto_interval": 1, "mixer_sparsity": 0.7}, {}),
     "unlike-sparsities": ({"agent_sparsity": 0.5, "mixer_sparsity": 0.97}, {}),
 }  # fmt: skip
 
@@ -152,7 +162,7 @@ def test_joining_two_batches_changes_no_loss_term(bench, sparse_learner):
         assert joined == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac"])
 def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episodes, algorithm):
     variants = [{}, PER_AGENT, {"use_rnn": False}, {"mixer": "vdn"}, {"hypernet_layers": 1}]
     variants += [{"central_mixer": "atten"}] if algorithm == "mast_ow_qmix" else []
@@ -176,7 +186,7 @@ def test_logged_cost_is_that_of_mast_flops(sparse_learner, train_on_random_episo
         }
 
 
-@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res"])
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_res", "mast_facmac"])
 def test_checkpoint_restores_everything(
     sparse_learner, train_on_random_episodes, tmp_path, algorithm
 ):
@@ -210,7 +220,7 @@ def test_checkpoint_restores_everything(
     )
 
 
-@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix"])
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_facmac"])
 def test_a_winning_ticket_has_the_masks_of_a_run_and_the_first_weights(
     sparse_learner, train_on_random_episodes, tmp_path, algorithm
 ):
@@ -350,7 +360,12 @@ def test_a_network_of_an_extension_is_sparse_too(
 @pytest.mark.parametrize("engine", ["masked", "sparse"])
 @pytest.mark.parametrize(
     ("algorithm", "torch_computes"),
-    [("mast_qmix", None), ("mast_cw_qmix", "central_mixer"), ("mast_res", "mixer over joint")],
+    [
+        ("mast_qmix", None),
+        ("mast_cw_qmix", "central_mixer"),
+        ("mast_res", "mixer over joint"),
+        ("mast_facmac", "mixer under the policies' actions"),
+    ],
 )
 def test_what_no_kernel_knows_is_said(sparse_learner, caplog, algorithm, torch_computes, engine):
     caplog.set_level("INFO")
@@ -465,3 +480,37 @@ def test_reward_statistics_leave_padding_out(bench, sparse_learner):
         learner.train(bench.batch(bench.scheme(**DIMS), 3, padded), t_env=1, episode_num=1)
         losses.append(log.stats["loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["masked", "sparse"])
+def test_auto_sparsity_follows_its_controller(
+    sparse_learner, train_on_random_episodes, tmp_path, engine
+):
+    mast = {
+        "sparsity": "auto", "auto_interval": 2, "auto_factor": 1.5, "auto_tolerance": 1e6,
+        "topology_interval": 1, "mixer_sparsity": 0.7, "engine": engine,
+    }  # fmt: skip
+    learner, log = sparse_learner(mast)
+    assert log.stats == {}
+    first = learner.cost.size
+    train_on_random_episodes(learner, 8, look=assert_nothing_outside_the_masks)
+
+    assert log.stats["mast_auto_decision"] == [0, 0, 0, 1, 1, 1, 1, 1]
+    kept = [0.5, 0.5, 0.5, *[0.5 / 1.5] * 2, *[0.5 / 1.5**2] * 2, 0.5 / 1.5**3]
+    assert [1 - s for s in log.stats["mast_auto_sparsity"]] == pytest.approx(kept)
+    assert [1 - s for s in log.stats["mast_sparsity_agent"]] == pytest.approx(kept, abs=0.01)
+    assert log.stats["mast_sparsity_mixer"] == pytest.approx([0.7] * 8, abs=0.01)  # its own
+    masks = learner.networks.topology.masks
+    assert log.stats["mast_size"][-1] == 2 * sum(int(mask.sum()) for mask in masks.values())
+    assert log.stats["mast_size"][-1] < first
+
+    learner.save_models(str(tmp_path))
+    other, again = sparse_learner(mast, seed=99)
+    other.load_models(str(tmp_path))
+    assert other.auto.state_dict() == learner.auto.state_dict()
+    assert other.cost == learner.cost
+    train_on_random_episodes(other, 2, look=assert_nothing_outside_the_masks)
+    assert again.stats["mast_auto_sparsity"][-1] > log.stats["mast_auto_sparsity"][-1]
+    number, _ = sparse_learner({**mast, "sparsity": 0.5}, seed=99)
+    with pytest.raises(CheckpointError, match="the sparsity options differ"):
+        number.load_models(str(tmp_path))

@@ -106,13 +106,19 @@ VARIANTS = {
     "cw-per-agent-rlx2": ("mast_cw_qmix", "per_agent", "rlx2", "mast.dynamic_buffer_minimum=4",
                           "mast.dynamic_buffer_interval=2"),
     "res": ("mast_res", "mast.res_lambda=0.1"),
+    "auto": ("mast_qmix", "mast.sparsity=auto", "mast.auto_interval=1"),
+    "facmac": ("mast_facmac", "mast.target=td_lambda"),
+    "facmac-per-agent-soft": ("mast_facmac", "per_agent", "mast.operator=soft_mellowmax"),
     "per-agent-parallel": ("mast_qmix_ns", "runner=mast_parallel", "batch_size_run=2"),
 }  # fmt: skip
 
 
 # Tested as learners in test_wqmix_reference.py, test_res_reference.py and test_sparse_training.py,
 # and test_starcraft.py has the last one's whole run; more whole runs take longer.
-LONG = ("ow-soft-targets", "cw-per-agent-rlx2", "res", "per-agent-parallel")
+LONG = (
+    "ow-soft-targets", "cw-per-agent-rlx2", "res", "auto", "facmac-per-agent-soft",
+    "per-agent-parallel",
+)  # fmt: skip
 
 
 @pytest.mark.long_on("epymarl")
@@ -123,6 +129,10 @@ def test_variants_train(mast_train, records, tmp_path, variant):
     mast_train(tmp_path, *VARIANTS[variant], "mast.topology_interval=5", "seed=2")
     [(_, config, metrics)] = records(tmp_path)
     sparsity = config["mast"]["sparsity"]
+    if variant == "auto":
+        sparsity = metrics["mast_auto_sparsity"][-1]
+        assert 0.5 <= sparsity <= 0.95
+        assert metrics["mast_sparsity_agent"][0] == pytest.approx(0.5, abs=2e-3)
     if variant == "vdn-set-rmsprop":
         assert (sparsity, config["mast"]["topology"]) == (0.95, "set")
     assert metrics["mast_sparsity_agent"][-1] == pytest.approx(sparsity, abs=2e-3)

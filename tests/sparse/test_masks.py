@@ -158,3 +158,23 @@ def test_shapes_must_agree():
 def test_drop_fraction_out_of_range(drop_fraction):
     with pytest.raises(ValueError, match=f"drop_fraction={drop_fraction} is out of range"):
         drop_and_grow(WEIGHT, MASK, SCORE, drop_fraction)
+
+
+@pytest.mark.parametrize(
+    ("kept", "drop_fraction", "expected"),
+    [
+        (2, 0.0, [0, 0, 1, 1, 0, 0]),  # the smallest two of four go
+        (2, 0.5, [0, 0, 0, 1, 0, 1]),  # and of the two that stay one moves
+        (5, 0.0, [1, 1, 1, 1, 0, 1]),  # the highest score is grown
+        (5, 0.25, [0, 1, 1, 1, 1, 1]),  # one of four goes, two are grown
+        (6, 1.0, [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_another_number_of_kept_weights_by_hand(kept, drop_fraction, expected):
+    weight = torch.tensor([[1.0, -2.0, 3.0, -4.0, 0.0, 0.0]])
+    mask = weight != 0
+    score = torch.tensor([[0.0, 0.1, 0.2, 0.3, 0.4, 0.5]])
+
+    new = drop_and_grow(weight, mask, score, drop_fraction, kept)
+
+    assert new.int().tolist() == [expected]

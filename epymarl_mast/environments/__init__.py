@@ -1,0 +1,5 @@
+"""Environments that the plugin adds to the hosts."""
+
+from epymarl_mast.environments.mamujoco import multi_agent_mujoco
+
+__all__ = ["multi_agent_mujoco"]
