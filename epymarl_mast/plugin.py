@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from epymarl_mast.controllers import fast_mac
+from epymarl_mast.controllers.mac import fast_mac
 from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts import Host, HostModules, running_host

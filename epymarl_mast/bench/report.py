@@ -19,7 +19,12 @@ from epymarl_mast.bench.plan import Plan
 from epymarl_mast.bench.timing import Ratio, Timing
 from epymarl_mast.errors import OptionError
 
-_SIDES = {"stock": "stock", "ours": "ours", "in_runner": "ours, in its runner"}
+_SIDES = {
+    "stock": "stock",
+    "ours": "ours",
+    "in_runner": "ours, in its runner",
+    "exported": "exported agent",
+}
 
 Result = LearnerResult | ActingResult | EndToEndResult
 

@@ -6,7 +6,7 @@ inputs (observation, last action, agent id: the hosts' order), H hidden units, U
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,12 @@ _LINEAR = {"rnn.weight", "rnn.bias"}
 
 def can_act(agent: Any) -> bool:
     """Whether an agent module is one of the hosts' ``rnn`` or ``rnn_ns`` on vectors."""
-    names = {layer_name(name).removeprefix("agents.*.") for name in agent.state_dict()}
+    return is_known_agent(agent.state_dict())
+
+
+def is_known_agent(parameters: Iterable[str]) -> bool:
+    """The same, by the names of its parameters."""
+    names = {layer_name(name).removeprefix("agents.*.") for name in parameters}
     return names in (_PARAMETERS | _GRU, _PARAMETERS | _LINEAR)
 
 
