@@ -1,43 +1,21 @@
 """``-m``: Sacred's MongoDB observer beside its files.
 
-Talks to the server in $MAST_TEST_MONGO_URL (host:port), else to the test double beside this file.
+Talks to the server that the fixture ``mongo`` names (``tests/conftest.py``).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
-import sys
 import time
 import uuid
-from pathlib import Path
 
 import pymongo
 import pytest
 
 
-@pytest.fixture
-def mongo():
-    """``host:port`` of a server."""
-    if url := os.environ.get("MAST_TEST_MONGO_URL"):
-        yield url
-        return
-    script = Path(__file__).with_name("minimongo.py")
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
-        yield f"127.0.0.1:{server.stdout.readline().strip()}"
-        server.kill()
-
-
-def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.mark.long
-def test_a_run_without_its_mongo_goes_on_in_files(mast_train, records, tmp_path):
+def test_a_run_without_its_mongo_goes_on_in_files(mast_train, records, unused_port, tmp_path):
     address = f"127.0.0.1:{unused_port()}"
     started = time.monotonic()
     done = mast_train(tmp_path, "mast_qmix", "-m", f"{address}:marl")

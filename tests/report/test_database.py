@@ -1,0 +1,64 @@
+"""Runs in a MongoDB, as Sacred's observer writes them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import uuid
+
+import pandas as pd
+import pymongo
+import pytest
+
+from epymarl_mast.errors import OptionError
+from epymarl_mast.report.database import is_address, read_database, without_password
+from epymarl_mast.report.make import Request, make_report
+from epymarl_mast.report.record import RETURN
+
+
+@pytest.fixture
+def database(mongo, configure):
+    """``host:port:name`` of a database with three runs."""
+    name = f"mast_{uuid.uuid4().hex}"
+    started = dt.datetime(2026, 1, 1, 10)
+    with pymongo.MongoClient(f"mongodb://{mongo}") as client:
+        for run, (score, status) in enumerate(
+            [(0.25, "COMPLETED"), (0.75, "COMPLETED"), (9.0, "FAILED")], start=1
+        ):
+            client[name].runs.insert_one(
+                {"_id": run, "status": status, "config": configure(seed=run, task="lbf"),
+                 "start_time": started, "stop_time": started + dt.timedelta(minutes=run),
+                 "host": {"epymarl_mast": {"version": "1"}}}
+            )  # fmt: skip
+            client[name].metrics.insert_one(
+                {"run_id": run, "name": RETURN, "steps": [0, 12_000, 24_000],
+                 "timestamps": [started] * 3, "values": [0.0, score, score]}
+            )  # fmt: skip
+        yield f"{mongo}:{name}"
+        if "MAST_TEST_MONGO_URL" in os.environ:
+            client.drop_database(name)
+
+
+def test_a_database_gives_the_same_numbers_as_folders(database, tmp_path):
+    lines = list(make_report(Request((database,), tmp_path / "out", last=2)))
+    assert "2 runs compared, 1 left out" in lines
+    assert any(line.endswith("run 3: not complete: FAILED") for line in lines)
+    [row] = pd.read_csv(tmp_path / "out" / "performance.csv").to_dict("records")
+    assert (row["runs"], row["mean"], row["minutes"]) == (2, 0.5, 1.5)
+
+
+def test_a_server_that_does_not_answer_is_one_line(unused_port, monkeypatch):
+    monkeypatch.setattr("epymarl_mast.report.database._SECONDS_TO_ANSWER", 0.2)
+    with pytest.raises(OptionError, match=r"MongoDB 127\.0\.0\.1:") as error:
+        list(read_database(f"127.0.0.1:{unused_port()}:marl", [RETURN]))
+    assert "\n" not in str(error.value)
+    with pytest.raises(OptionError, match="names no database"):
+        list(read_database("mongodb://localhost:27017", [RETURN]))
+
+
+def test_what_is_an_address_and_how_it_is_shown():
+    assert is_address("localhost:27017:marl")
+    assert is_address("mongodb://me:secret@server/marl")
+    assert not is_address("results/sacred:old/a:b")
+    assert without_password("mongodb://me:secret@server/marl") == "mongodb://me:***@server/marl"
+    assert without_password("localhost:27017:marl") == "localhost:27017:marl"
