@@ -7,6 +7,7 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
 from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_between
+from epymarl_mast.tracking.address import without_password
 
 _SECONDS_TO_ANSWER = 5
 
@@ -34,21 +35,6 @@ def read_database(address: str, metrics: Collection[str]) -> Iterator[Record | U
     except PyMongoError as error:
         reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
         raise OptionError(f"MongoDB {without_password(address)}: {reason}") from None
-
-
-def is_address(source: str) -> bool:
-    """Whether a source of runs is a MongoDB and not a folder."""
-    return source.startswith(("mongodb://", "mongodb+srv://")) or (
-        source.count(":") == 2 and "/" not in source
-    )
-
-
-def without_password(address: str) -> str:
-    """An address that can be shown."""
-    scheme, separator, rest = address.rpartition("://")
-    credentials, at, host = rest.rpartition("@")
-    user = credentials.partition(":")[0]
-    return f"{scheme}{separator}{user}:***@{host}" if at else address
 
 
 def _split(address: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from epymarl_mast.errors import OptionError, nearest
 from epymarl_mast.report import tables
-from epymarl_mast.report.database import is_address, read_database, without_password
+from epymarl_mast.report.database import read_database
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.methods import methods, methods_by
 from epymarl_mast.report.page import html_page
@@ -16,6 +16,7 @@ from epymarl_mast.report.pictures import draw_all
 from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record, Unreadable
 from epymarl_mast.report.results import curves, over_tasks, rows
 from epymarl_mast.report.selection import Selection, select, usable
+from epymarl_mast.tracking.address import is_address, without_password
 
 
 @dataclass(frozen=True)

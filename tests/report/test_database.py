@@ -11,9 +11,10 @@ import pymongo
 import pytest
 
 from epymarl_mast.errors import OptionError
-from epymarl_mast.report.database import is_address, read_database, without_password
+from epymarl_mast.report.database import read_database
 from epymarl_mast.report.make import Request, make_report
 from epymarl_mast.report.record import RETURN
+from epymarl_mast.tracking.address import is_address, without_password
 
 
 @pytest.fixture
