@@ -36,6 +36,10 @@ class ExportError(MastError):
     """An agent that cannot be exported, or a file that is no exported agent."""
 
 
+class ReportError(MastError):
+    """A record of a run that does not hold what is to be shown."""
+
+
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C in a run that has a record.
 

@@ -47,9 +47,7 @@ def report(
     with needs_package("mast report", extra="report"):
         from epymarl_mast.report.make import Request, make_report
 
-    kinds = tuple(part for part in formats.split(",") if part)
-    if not kinds or not set(kinds) <= set(FORMATS):
-        raise OptionError(f"--formats={formats}: allowed are {', '.join(FORMATS)}, with commas")
+    kinds = picture_formats(formats)
     if out.exists() and not out.is_dir():
         raise OptionError(f"--out={out} is a file: a folder is needed")
     keys = tuple(by.split(",")) if by else None
@@ -57,3 +55,15 @@ def report(
     request = Request(tuple(sources), out, keys, metric, last, dense, smooth, kinds, command)
     for line in make_report(request):
         typer.echo(line)
+
+
+def picture_formats(text: str) -> tuple[str, ...]:
+    """What ``--formats`` names.
+
+    Raises:
+        OptionError: for another word.
+    """
+    kinds = tuple(part for part in text.split(",") if part)
+    if not kinds or not set(kinds) <= set(FORMATS):
+        raise OptionError(f"--formats={text}: allowed are {', '.join(FORMATS)}, with commas")
+    return kinds

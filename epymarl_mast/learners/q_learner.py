@@ -30,6 +30,7 @@ from epymarl_mast.learners.own_replay import OwnReplay
 from epymarl_mast.learners.regression import TARGET_KINDS, Regression
 from epymarl_mast.learners.sparse_networks import SparseNetworks, make_optimiser
 from epymarl_mast.options import MastOptions
+from epymarl_mast.tracking.mask_history import MaskRecorder
 from epymarl_mast.tracking.metrics import log_all, say, sparse_metrics, update_metrics
 
 
@@ -69,6 +70,7 @@ class MastQLearner:
         )
         self.replay = OwnReplay(self.options, args, replay_seed)
         mac.online_buffer = self.replay.buffer  # filled by the mast_* runners
+        mac.mask_recorder = MaskRecorder(logger, self.networks.topology, args.t_max)
         self.cost = run_cost(self.networks.costs, vars(args), self.options, scheme)
 
         device = "cuda" if args.use_cuda else "cpu"
@@ -139,6 +141,7 @@ class MastQLearner:
         self._refresh_targets()
         self.replay.adapt(self.training_steps, self.mac, self.engine, batch)
         evolved = self.networks.topology.updates > evolutions
+        self.mac.mask_recorder.after_update(t_env)
         if due := t_env - self.log_stats_t >= self.args.learner_log_interval:
             scalars = {
                 **update_metrics(self.args, loss, grad_norm, td_error, values, target, mask),

@@ -20,10 +20,10 @@ from epymarl_mast.report.record import WIN_RATE
 from epymarl_mast.report.results import Curve, Row
 
 # Okabe and Ito's palette, without the yellow that vanishes on white; dark and light in turn.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#D55E00")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#D55E00")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one more than colours: 56 pairs
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.color": "#dddddd", "axes.axisbelow": True, "legend.frameon": False,
     "svg.fonttype": "none", "svg.hashsalt": "mast",
@@ -48,7 +48,7 @@ class Picture:
         """Save it as ``name.format`` each."""
         paths = [folder / f"{self.name}.{kind}" for kind in formats]
         for path in paths:
-            with rc_context(_STYLE):
+            with rc_context(STYLE):
                 self.figure.savefig(path, dpi=150, metadata=_undated(path.suffix))
         return paths
 
@@ -60,7 +60,7 @@ def _undated(suffix: str) -> dict[str, Any] | None:
 
 def draw_all(rows: Sequence[Row], curves: Sequence[Curve]) -> list[Picture]:
     """Every picture that the runs have something for."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         styles = _styles([row.label for row in rows])
         by_method = _styles([row.method for row in rows])
         tasks = list(dict.fromkeys(row.task for row in rows))
@@ -94,7 +94,7 @@ def _learning(
             markevery=max(1, len(curve.steps) // 8), **style,
         )  # fmt: skip
     axes.set_xlabel("environment steps")
-    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
+    steps_axis(axes)
     _performance_axis(axes, curves[0].row.metric)
     return _finish(name, f"{task}: learning curves", figure, axes)
 
@@ -147,7 +147,7 @@ def _points(
 def _wall_time(rows: Sequence[Row], styles: dict[str, dict[str, Any]]) -> Picture:
     several = len({row.task for row in rows}) > 1
     names = [f"{row.task}: {row.label}" if several else row.label for row in rows]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 0.9 + 0.3 * len(rows)), layout="constrained")
         axes = figure.subplots()
     means = [row.minutes.mean() for row in rows]
@@ -193,7 +193,7 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     distinct = list(dict.fromkeys(names))
     parts = zip(
         distinct,
-        islice(cycle(_COLOURS), len(distinct)),
+        islice(cycle(COLOURS), len(distinct)),
         islice(cycle(_LINES), len(distinct)),
         islice(cycle(_MARKERS), len(distinct)),
         strict=True,
@@ -202,6 +202,11 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
         name: {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
         for name, colour, line, marker in parts
     }
+
+
+def steps_axis(axes: Any) -> None:
+    """Environment steps along x as 250k, 1.5M."""
+    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
 
 
 def _steps(value: float, _: int) -> str:
