@@ -14,6 +14,7 @@ from epymarl_mast.launch import check_on_loaded_host, prepare
 from epymarl_mast.learners import LEARNERS, MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
 from epymarl_mast.runners import fast_episode_runner, recording_runner
+from epymarl_mast.tracking.provenance import note_provenance
 
 _registered: dict[str, HostModules] = {}
 
@@ -62,6 +63,7 @@ def register_running_host() -> None:
         invocation = prepare(host, sys.argv[1:])
         check_on_loaded_host(host, modules, invocation.config)
         sys.argv[1:] = invocation.arguments
+        note_provenance(host)
 
 
 def _add(registry: dict[str, Any], name: str, factory: Any) -> None:

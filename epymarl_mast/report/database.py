@@ -7,7 +7,7 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
 from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_between
-from epymarl_mast.tracking.address import without_password
+from epymarl_mast.tracking.address import database_of, without_password
 
 _SECONDS_TO_ANSWER = 5
 
@@ -39,7 +39,7 @@ def read_database(address: str, metrics: Collection[str]) -> Iterator[Record | U
 
 def _split(address: str) -> tuple[str, str]:
     if "://" in address:
-        name = address.partition("://")[2].partition("/")[2].partition("?")[0]
+        name = database_of(address)
         url = address
     else:
         server, _, name = address.rpartition(":")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_SACREDS = re.compile(r"(?:[\w.-]+:\d{1,5}|(?:[\w.-]+:\d{1,5}:)?[A-Za-z_][\w.:-]*)(?:!-?\d+)?")
+
 
 def is_address(source: str) -> bool:
     """Whether a source of runs is a MongoDB and not a folder."""
@@ -16,3 +20,15 @@ def without_password(address: str) -> str:
     credentials, at, host = rest.rpartition("@")
     user = credentials.partition(":")[0]
     return f"{scheme}{separator}{user}:***@{host}" if at else address
+
+
+def database_of(address: str) -> str:
+    """The database that ``mongodb://…/database`` names; empty if none."""
+    return address.partition("://")[2].partition("/")[2].partition("?")[0]
+
+
+def is_sacreds(address: str) -> bool:
+    """Whether Sacred reads it after ``-m``, or we do: ``[host:port:]database``, or an URL."""
+    if "://" in address:
+        return bool(database_of(address))
+    return _SACREDS.fullmatch(address) is not None
