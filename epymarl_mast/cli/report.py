@@ -42,6 +42,9 @@ def report(
         bool, typer.Option(help="Smooth curves by Savitzky-Golay, window 21, order 2.")
     ] = False,
     formats: Annotated[str, typer.Option(help="Of the pictures: png, svg, pdf.")] = "png",
+    attach: Annotated[
+        bool, typer.Option(help="Add the page to the artifacts of every run in it.")
+    ] = False,
 ) -> None:
     """Tables, curves and one HTML page of finished runs."""  # fmt: skip
     with needs_package("mast report", extra="report"):
@@ -52,7 +55,9 @@ def report(
         raise OptionError(f"--out={out} is a file: a folder is needed")
     keys = tuple(by.split(",")) if by else None
     command = shlex.join(["mast", *sys.argv[1:]])
-    request = Request(tuple(sources), out, keys, metric, last, dense, smooth, kinds, command)
+    request = Request(
+        tuple(sources), out, keys, metric, last, dense, smooth, kinds, attach, command
+    )
     for line in make_report(request):
         typer.echo(line)
 

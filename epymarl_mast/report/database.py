@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
@@ -22,6 +23,18 @@ def read_database(address: str, metrics: Collection[str]) -> Iterator[Record | U
     Raises:
         OptionError: if the server does not answer, or no database is named.
     """
+    with connected(address) as database:
+        for run in database.runs.find({}).sort("_id", 1):
+            yield _record(database, run, address, metrics)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """The database of an address.
+
+    Raises:
+        OptionError: if the server does not answer, or no database is named.
+    """
     with needs_package("a MongoDB", extra="mongo"):
         import pymongo
         from pymongo.errors import PyMongoError
@@ -29,9 +42,7 @@ def read_database(address: str, metrics: Collection[str]) -> Iterator[Record | U
     try:
         client: Any = pymongo.MongoClient(url, serverSelectionTimeoutMS=_SECONDS_TO_ANSWER * 1000)
         with client:
-            database = client[name]
-            for run in database.runs.find({}).sort("_id", 1):
-                yield _record(database, run, f"{name}, run {run['_id']}", metrics)
+            yield client[name]
     except PyMongoError as error:
         reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
         raise OptionError(f"MongoDB {without_password(address)}: {reason}") from None
@@ -50,12 +61,14 @@ def _split(address: str) -> tuple[str, str]:
 
 
 def _record(
-    database: Any, run: Mapping[str, Any], source: str, metrics: Collection[str]
+    database: Any, run: Mapping[str, Any], address: str, metrics: Collection[str]
 ) -> Record | Unreadable:
+    source = f"{database.name}, run {run['_id']}"
     try:
         stored = database.metrics.find({"run_id": run["_id"], "name": {"$in": list(metrics)}})
         return Record(
             source=source,
+            database=(address, run["_id"]),
             status=str(run.get("status")),
             config=flat(run["config"]),
             series={m["name"]: Series.of(m["steps"], m["values"]) for m in stored},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from epymarl_mast.errors import OptionError, nearest
 from epymarl_mast.report import tables
+from epymarl_mast.report.attach import attach
 from epymarl_mast.report.database import read_database
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.methods import methods, methods_by
@@ -31,6 +32,7 @@ class Request:
     dense: str | None = None
     smooth: bool = False
     formats: tuple[str, ...] = ("png",)
+    attach: bool = False
     command: str = "mast report"
 
 
@@ -70,6 +72,8 @@ def make_report(request: Request) -> Iterator[str]:
     temporary = request.out / "report.html.tmp"
     temporary.write_text(page, encoding="utf-8")
     temporary.replace(request.out / "report.html")
+    if request.attach:
+        attach(request.out / "report.html", selection.runs)
 
     yield tables.markdown(tables.readable(table))
     yield from notes

@@ -52,6 +52,7 @@ class Record:
         started: when it began, or None.
         seconds: how long it took, or None.
         made_with: versions that it noted (``tracking/provenance.py``).
+        database: address and id of one that was read from a MongoDB.
     """
 
     source: str
@@ -61,6 +62,7 @@ class Record:
     started: datetime | None = None
     seconds: float | None = None
     made_with: Mapping[str, Any] = field(default_factory=dict)
+    database: tuple[str, Any] | None = None
 
     @property
     def name(self) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import uuid
 
+import gridfs
 import pandas as pd
 import pymongo
 import pytest
@@ -46,6 +48,31 @@ def test_a_database_gives_the_same_numbers_as_folders(database, tmp_path):
     assert any(line.endswith("run 3: not complete: FAILED") for line in lines)
     [row] = pd.read_csv(tmp_path / "out" / "performance.csv").to_dict("records")
     assert (row["runs"], row["mean"], row["minutes"]) == (2, 0.5, 1.5)
+
+
+def test_the_page_becomes_an_artifact_of_its_runs(database, tmp_path):
+    server, _, name = database.rpartition(":")
+    for _ in range(2):
+        list(make_report(Request((database,), tmp_path / "out", last=2, attach=True)))
+    with pymongo.MongoClient(f"mongodb://{server}") as client:
+        runs = {run["_id"]: run.get("artifacts", []) for run in client[name].runs.find({})}
+        [first], [second] = runs[1], runs[2]
+        assert first == second
+        assert first["name"] == "report.html"
+        stored = gridfs.GridFS(client[name]).get(first["file_id"]).read()
+        assert stored == (tmp_path / "out" / "report.html").read_bytes()
+        assert not runs[3]  # it is not in the tables
+
+
+def test_the_page_becomes_an_artifact_in_folders(record, configure, tmp_path):
+    run, left_out = record(configure(), 0.5), record(configure(), 0.5, status="FAILED")
+    for _ in range(2):
+        list(make_report(Request((str(tmp_path),), tmp_path / "out", attach=True)))
+    assert (run / "report.html").read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
+    said = json.loads((run / "run.json").read_text())
+    assert said["artifacts"] == ["report.html"]
+    assert said["status"] == "COMPLETED"
+    assert not (left_out / "report.html").exists()
 
 
 def test_a_server_that_does_not_answer_is_one_line(unused_port, monkeypatch):
