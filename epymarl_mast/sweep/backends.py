@@ -50,7 +50,7 @@ class LocalProcesses(Backend):
         self._processes: list[tuple[Run, subprocess.Popen[bytes]]] = []
 
     def start(self, run: Run) -> None:
-        program = [sys.executable, "-m", "epymarl_mast", "sweep", str(self._file), "--only", run.id]
+        program = [sys.executable, "-m", "epymarl_mast.sweep", str(self._file), run.id]
         process = subprocess.Popen(
             program, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ from filelock import FileLock
 from epymarl_mast.sweep.plan import Run
 from epymarl_mast.sweep.state import RunState
 
+PROGRAM = (sys.executable, "-m", "epymarl_mast")
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _SECONDS_TO_END = 10.0
 
@@ -43,7 +45,7 @@ def execute(run: Run) -> int:
 
 def _train(run: Run, log: Any) -> int:
     """The subprocess, which ends with this one."""
-    command = [sys.executable, "-m", "epymarl_mast", *run.arguments]
+    command = [*PROGRAM, *run.arguments]
     settings = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=settings
@@ -69,6 +71,4 @@ def _train(run: Run, log: Any) -> int:
 
 
 def _in_main_thread() -> bool:
-    import threading
-
     return threading.current_thread() is threading.main_thread()

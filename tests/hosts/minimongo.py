@@ -1,6 +1,7 @@
 """A test double of MongoDB: its wire protocol over TCP, with mongomock behind it.
 
-Unmodified pymongo talks to it. It knows the commands that Sacred's observer and our report send, no more.
+Unmodified pymongo talks to it. It knows what Sacred's
+observer and our report send, no more.
 Usage: ``python minimongo.py`` prints the port it listens on.
 """
 

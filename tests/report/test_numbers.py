@@ -15,18 +15,20 @@ from epymarl_mast.report.statistics import Aggregate, bootstrap_band
 MAST, DENSE = (0.1, 0.5, 0.7, 0.9), (0.8, 0.9, 0.7, 0.8)
 
 
-@pytest.fixture
-def results(record, configure, tmp_path):
+@pytest.fixture(scope="module")
+def results(record_in, configure, tmp_path_factory):
     """Two methods on two tasks, four seeds; on the second task every score is half."""
+    folder = tmp_path_factory.mktemp("results")
+    record = record_in(folder)
     costs = {"mast_size_ratio": 0.1, "mast_flops_train_ratio": 0.1, "mast_flops_test_ratio": 0.2}
     for factor, task in ((1.0, "3m"), (0.5, "8m")):
         for seed, (mast, dense) in enumerate(zip(MAST, DENSE, strict=True)):
             record(configure(task=task, seed=seed), mast * factor, costs=costs, minutes=6 + seed)
             record(configure("dense", task=task, seed=seed), dense * factor, minutes=30)
-    return tmp_path
+    return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table(results):
     lines = list(make_report(Request((str(results),), results / "out")))
     assert "16 runs compared, 0 left out" in lines
@@ -103,22 +105,22 @@ def test_the_band_of_a_curve_is_the_interval_of_its_mean():
     assert low[1] == high[1] == 2.0
 
 
-def test_the_same_runs_give_the_same_files(results):
-    files = {}
-    for name in ("one", "two"):
-        list(make_report(Request((str(results / "sacred"),), results / name)))
-        files[name] = {p.name: p.read_bytes() for p in (results / name).iterdir()}
-    assert files["one"] == files["two"]
+def test_the_same_runs_give_the_same_files(results, table):
+    list(make_report(Request((str(results),), results / "again")))
+    once, twice = (
+        {path.name: path.read_bytes() for path in (results / name).iterdir()}
+        for name in ("out", "again")
+    )
+    assert once == twice
 
 
 def test_fewer_evaluations_are_a_score_of_their_own(results):
-    list(make_report(Request((str(results),), results / "out", last=1)))
-    table = pd.read_csv(results / "out" / "performance.csv").set_index(["task", "method"])
+    list(make_report(Request((str(results),), results / "last", last=1)))
+    table = pd.read_csv(results / "last" / "performance.csv").set_index(["task", "method"])
     assert table.loc[("3m", "mast_qmix"), "mean"] == pytest.approx(0.6)  # each ends 0.05 above
 
 
-def test_tables_in_three_forms(results):
-    list(make_report(Request((str(results),), results / "out")))
+def test_tables_in_three_forms(results, table):
     markdown = (results / "out" / "performance.md").read_text().splitlines()
     assert len(markdown) == 2 + 6
     assert len({line.count("|") for line in markdown}) == 1

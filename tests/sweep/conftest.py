@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+import sys
 
 import pytest
 import yaml
 
+from epymarl_mast.sweep import one_run
 from epymarl_mast.sweep.plan import Run
 
 LBF = {
@@ -42,21 +43,13 @@ def sweep_file(tmp_path):
     return write
 
 
-@dataclasses.dataclass(frozen=True)
-class QuickRun(Run):
-    """Runs another command of ours in place of training."""
-
-    instead: tuple[str, ...] = ("--version",)
-
-    @property
-    def arguments(self):
-        return list(self.instead)
+PROGRAM = "import sys; print('ran', *sys.argv[1:]); sys.exit('seed=13' in sys.argv)"
 
 
 @pytest.fixture
-def quick_run(tmp_path):
-    def make(*instead, seed=1):
-        run = QuickRun("mast_qmix", "gymma", (), (("seed", seed),), None, str(tmp_path), None)
-        return dataclasses.replace(run, instead=instead or ("--version",))
-
-    return make
+def quick_run(tmp_path, monkeypatch):
+    """A run that takes no time in place of training; the one with seed 13 fails."""
+    monkeypatch.setattr(one_run, "PROGRAM", (sys.executable, "-c", PROGRAM))
+    return lambda seed=1: Run(
+        "mast_qmix", "gymma", (), (("seed", seed),), None, str(tmp_path), None
+    )
