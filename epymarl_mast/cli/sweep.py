@@ -16,7 +16,7 @@ from epymarl_mast.sweep.drive import Failure, drive
 from epymarl_mast.sweep.one_run import execute
 from epymarl_mast.sweep.plan import Sweep, check_runs, read_sweep, short_titles
 from epymarl_mast.sweep.slurm import array_script
-from epymarl_mast.sweep.state import RunState
+from epymarl_mast.sweep.state import RunState, note_completed
 
 
 class SweepCommand(TyperCommand):
@@ -54,6 +54,7 @@ def sweep(
     if only is not None:
         raise typer.Exit(execute(plan.run(only)))
     check_runs(plan)
+    note_completed(plan.runs)
     left = [run for run in plan.runs if not RunState(run).finished]
     console = Console()
     if dry_run:

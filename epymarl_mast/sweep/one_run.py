@@ -2,63 +2,76 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from filelock import FileLock
-
 from epymarl_mast.sweep.plan import Run
-from epymarl_mast.sweep.state import RunState
+from epymarl_mast.sweep.state import RunState, note_completed
 
 PROGRAM = (sys.executable, "-m", "epymarl_mast")
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _SECONDS_TO_END = 10.0
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def execute(run: Run) -> int:
     """Run ``mast train`` to its end; nothing if it has finished before.
 
-    Whoever holds the run's lock runs it. Another process waits, and finds it finished: a sweep
-    that was killed leaves its runs behind, and one that goes on must not start them twice.
+    The training holds the run's lock, even where a kill has left it without this process. Whoever
+    comes later waits for its end, and finds it finished: no run is started twice.
 
     Returns:
         Exit code of the run, 0 if it had finished before.
     """
     state = RunState(run)
     state.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(state.folder / "lock"):
+    with _locked(state.folder / "lock") as lock:
+        note_completed([run])
         if state.finished:
             return 0
         started = time.time()
         with state.log.open("wb") as log:
-            code = _train(run, log)
+            code = _train(run, log, lock)
         if code == 0:
             state.finish(time.time() - started)
         return code
 
 
-def _train(run: Run, log: Any) -> int:
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Hold a lock, which a child process that inherits the file shares; its file descriptor."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()  # closing it gives the lock up, once nobody else has it open
+
+
+def _train(run: Run, log: Any, lock: int) -> int:
     """The subprocess, which ends with this one."""
     command = [*PROGRAM, *run.arguments]
     settings = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=settings
-    ) as process:
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=settings,
+        pass_fds=(lock,),
+    ) as process:  # fmt: skip
 
         def stop(number: int, frame: FrameType | None) -> None:
             raise SystemExit(128 + number)
 
-        before = signal.signal(signal.SIGTERM, stop) if _in_main_thread() else None
+        before = {n: signal.signal(n, stop) for n in _ENDINGS} if _in_main_thread() else {}
         try:
             return process.wait()
         except (KeyboardInterrupt, SystemExit):
-            # Ctrl-C has reached it too; SIGTERM has not
+            # Ctrl-C has reached it too; the others have not
             process.terminate()
             try:
                 process.wait(_SECONDS_TO_END)
@@ -66,8 +79,8 @@ def _train(run: Run, log: Any) -> int:
                 process.kill()
             raise
         finally:
-            if before is not None:
-                signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _in_main_thread() -> bool:

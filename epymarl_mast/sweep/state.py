@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from epymarl_mast.sweep.plan import Run
 
@@ -77,3 +80,26 @@ class RunState:
                 return file.read()
         except OSError:
             return b""
+
+
+def note_completed(runs: Sequence[Run]) -> None:
+    """Note as finished what Sacred recorded as completed, although nobody was left to say so."""
+    left = {f"sweep-{run.id}": run for run in runs if not RunState(run).finished}
+    for results in {run.results for run in left.values()}:
+        for config in Path(results).glob("sacred/*/*/*/config.json"):
+            run = left.get(_json(config).get("label", ""))
+            record = _json(config.with_name("run.json")) if run is not None else {}
+            if run is not None and record.get("status") == "COMPLETED":
+                begin, end = (
+                    datetime.fromisoformat(record[f"{w}_time"]) for w in ("start", "stop")
+                )
+                RunState(run).folder.mkdir(parents=True, exist_ok=True)
+                RunState(run).finish((end - begin).total_seconds())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # being written
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -109,6 +109,39 @@ def test_a_failed_run_does_not_stop_the_others(quick_run, monkeypatch, terminal)
     assert ("all runs" in text) == terminal
 
 
+ORPHAN = """
+import json, pathlib, sys, time
+from epymarl_mast.sweep import one_run, plan
+one_run.PROGRAM = (sys.executable, "-c", sys.argv[2])
+one_run.execute(plan.Run("mast_qmix", "gymma", (), (("seed", 1),), None, sys.argv[1], None))
+"""
+TRAINING = """
+import json, pathlib, sys, time
+options = dict(word.split("=", 1) for word in sys.argv if "=" in word)
+time.sleep(1.5)
+folder = pathlib.Path(options["local_results_path"], "sacred", "mast_qmix", "task", "1")
+folder.mkdir(parents=True)
+(folder / "config.json").write_text(json.dumps({"label": options["label"]}))
+times = {"start_time": "2026-01-01T00:00:00", "stop_time": "2026-01-01T00:01:30"}
+(folder / "run.json").write_text(json.dumps({"status": "COMPLETED", **times}))
+"""
+
+
+def test_a_run_that_a_kill_left_behind_is_waited_for_and_not_repeated(quick_run):
+    run = quick_run()
+    process = subprocess.Popen([sys.executable, "-c", ORPHAN, run.results, TRAINING])
+    [training] = wait_for(lambda: children(process.pid))
+    process.kill()
+    process.wait()
+    assert alive(training)
+    log = RunState(run).log
+    written = log.stat().st_mtime_ns
+    assert execute(run) == 0
+    assert not alive(training)
+    assert RunState(run).seconds == 90.0
+    assert log.stat().st_mtime_ns == written  # what it would have run has run nothing
+
+
 def test_stopping_ends_the_runs(quick_run):
     """SIGTERM to the process that cares for a run ends the run too."""
     program = (
