@@ -56,6 +56,7 @@ def test_killed_it_goes_on_and_ray_gives_the_same(sweep_file, records):
     assert len(records(file.parent)) == len(runs) == 4  # what the kill left behind went on
     assert set(found) == {f"sweep-{run.id}" for run in runs}
 
+    pytest.importorskip("ray")
     ray = start(sweep_file(options=OPTIONS, configs=["mast_qmix"], results="ray"), "--ray")
     said = ray.communicate(timeout=300)[0]
     assert ray.returncode == 0, said
