@@ -68,7 +68,11 @@ def sweep(
         console.print(
             f"{len(left)} runs to do, {done} finished before; logs in {plan.results}/sweep"
         )
-        failures = drive(left, _backend(plan, ray, workers), console)
+        try:
+            failures = drive(left, _backend(plan, ray, workers), console)
+        except KeyboardInterrupt:
+            typer.echo(f"mast: interrupted; mast sweep {file} goes on", err=True)
+            raise typer.Exit(130) from None
         _tell(failures, console)
         raise typer.Exit(1 if failures else 0)
     else:

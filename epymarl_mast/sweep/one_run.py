@@ -20,7 +20,7 @@ from epymarl_mast.sweep.state import RunState, note_completed
 
 PROGRAM = (sys.executable, "-m", "epymarl_mast")
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_SECONDS_TO_END = 10.0
+_SECONDS_TO_END = 5.0
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -70,17 +70,27 @@ def _train(run: Run, log: Any, lock: int) -> int:
         before = {n: signal.signal(n, stop) for n in _ENDINGS} if _in_main_thread() else {}
         try:
             return process.wait()
-        except (KeyboardInterrupt, SystemExit):
-            # Ctrl-C has reached it too; the others have not
-            process.terminate()
-            try:
-                process.wait(_SECONDS_TO_END)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        except KeyboardInterrupt:  # which has reached it too
+            _end(process)
+            raise
+        except SystemExit:
+            process.send_signal(signal.SIGINT)  # Sacred then records that it was interrupted
+            _end(process)
             raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was told to end; insist."""
+    for insist in (process.terminate, process.kill):
+        try:
+            process.wait(_SECONDS_TO_END)
+            return
+        except subprocess.TimeoutExpired:
+            insist()
+    process.wait()
 
 
 def _in_main_thread() -> bool:

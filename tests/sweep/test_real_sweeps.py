@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -66,3 +67,23 @@ def test_killed_it_goes_on_and_ray_gives_the_same(sweep_file, records):
         if "ray" in folder.relative_to(file.parent).parts
     }
     assert theirs == found
+
+
+@pytest.mark.long
+def test_interrupted_it_says_how_to_go_on_and_sacred_notes_it(sweep_file, tmp_path):
+    file = sweep_file(options={**OPTIONS, "t_max": 100_000})
+    process = start(file)
+    end = time.monotonic() + 120
+    while len(list(tmp_path.glob("results/sacred/*/*/*/metrics.json"))) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert said.endswith("sweep.yaml goes on\n")
+    statuses = [
+        json.loads(path.read_text())["status"]
+        for path in tmp_path.glob("results/sacred/*/*/*/run.json")
+    ]
+    assert statuses == ["INTERRUPTED"] * 2
+    assert not any(RunState(run).finished for run in read_sweep(file).runs)
