@@ -17,7 +17,7 @@ $(READY): pyproject.toml Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q torch==2.13.0
 	$(BIN)/python -m pip install -q --no-deps pymarlzooplus==1.1.0
-	$(BIN)/python -m pip install -q -e ".[host,dev]"
+	$(BIN)/python -m pip install -q -e ".[host,export,onnx,report,mongo,ray,dev]"
 	if [ -d "$(SMACLITE_HOME)" ]; then \
 	    $(BIN)/python -m pip install -q rtree pygame && \
 	    $(BIN)/python -m pip install -q --no-deps "$(SMACLITE_HOME)"; fi

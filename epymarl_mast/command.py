@@ -13,6 +13,7 @@ from typing import Any
 from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
 from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides
+from epymarl_mast.tracking.address import is_sacreds, without_password
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,7 @@ class SacredCommand:
             ) from None
         if "=" in str(parsed["COMMAND"]):
             raise OptionError(f"{parsed['COMMAND']} belongs after the word 'with'")
-        if parsed.get("--mongo_db") and importlib.util.find_spec("pymongo") is None:
-            raise OptionError(
-                f"-m {parsed['--mongo_db']} needs the MongoDB driver: pip install pymongo"
-            )
+        _check_address(parsed.get("--mongo_db"))
         updates, files = get_config_updates(parsed["UPDATE"])
         return cls(updates, files, bool(parsed.get("--force")))
 
@@ -98,6 +96,19 @@ class SacredCommand:
             here = here[key]
         if path[0] != "mast":  # which has a schema of its own
             _check_type(".".join(path), value, default=here)
+
+
+def _check_address(address: str | None) -> None:
+    """Refuse what Sacred's ``-m`` would answer with a stack trace."""
+    if not address:
+        return
+    shown = without_password(address)
+    if importlib.util.find_spec("pymongo") is None:
+        raise OptionError(f"-m {shown} needs the MongoDB driver: pip install pymongo")
+    if not is_sacreds(address):
+        raise OptionError(
+            f"-m {shown} is not allowed: host:port:database and mongodb://…/database are"
+        )
 
 
 def merge(config: dict[str, Any], updates: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -31,6 +32,14 @@ class CheckpointError(MastError):
     """A checkpoint that does not fit the run it is loaded into."""
 
 
+class ExportError(MastError):
+    """An agent that cannot be exported, or a file that is no exported agent."""
+
+
+class ReportError(MastError):
+    """A record of a run that does not hold what is to be shown."""
+
+
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C in a run that has a record.
 
@@ -47,6 +56,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` for the most similar known word, else an empty string."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+@contextmanager
+def needs_package(what: str, extra: str) -> Iterator[None]:
+    """Around imports of an optional package: what to install where it is missing.
+
+    Raises:
+        MastError: naming the package and the extra that has it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] == "epymarl_mast":
+            raise
+        package = error.name.partition(".")[0]
+        raise MastError(f"{what} needs {package}: pip install 'epymarl-mast[{extra}]'") from None
 
 
 def exits_cleanly(function: Callable[P, R]) -> Callable[P, R]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from epymarl_mast.controllers import cem_mac, fast_mac
+from epymarl_mast.controllers.cem import cem_mac
+from epymarl_mast.controllers.mac import fast_mac
 from epymarl_mast.environments import multi_agent_mujoco
 from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.extensions import load_extensions
@@ -15,6 +16,7 @@ from epymarl_mast.launch import check_on_loaded_host, prepare
 from epymarl_mast.learners import LEARNERS, MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
 from epymarl_mast.runners import fast_episode_runner, fast_parallel_runner, recording_runner
+from epymarl_mast.tracking.provenance import note_provenance
 
 _registered: dict[str, HostModules] = {}
 
@@ -65,6 +67,7 @@ def register_running_host() -> None:
         invocation = prepare(host, sys.argv[1:])
         check_on_loaded_host(host, modules, invocation.config)
         sys.argv[1:] = invocation.arguments
+        note_provenance(host)
 
 
 def _add(registry: dict[str, Any], name: str, factory: Any) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -202,3 +205,57 @@ def records():
         ]
 
     return find
+
+
+@pytest.fixture
+def mongo(tmp_path):
+    """``host:port`` of a MongoDB server.
+
+    The one in $MAST_TEST_MONGO_URL; else a ``mongod`` of the PATH; else the test double
+    ``tests/hosts/minimongo.py``, to which unmodified pymongo talks over TCP.
+    """
+    if url := os.environ.get("MAST_TEST_MONGO_URL"):
+        yield url
+        return
+    with mongo_server(tmp_path) as (address, _):
+        yield address
+
+
+@contextmanager
+def mongo_server(folder):
+    """A server of our own: its address and its process."""
+    if program := shutil.which("mongod"):
+        port = free_port()
+        data = folder / "mongod"
+        data.mkdir()
+        command = [program, "--port", str(port), "--dbpath", str(data), "--bind_ip", "127.0.0.1"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+            try:
+                yield f"127.0.0.1:{port}", server
+            finally:
+                server.kill()
+        return
+    script = REPOSITORY / "tests" / "hosts" / "minimongo.py"
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield f"127.0.0.1:{server.stdout.readline().strip()}", server
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def own_mongo(tmp_path):
+    """Address and process of a server that a test may kill."""
+    with mongo_server(tmp_path) as found:
+        yield found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def unused_port():
+    return free_port

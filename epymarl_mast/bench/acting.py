@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from epymarl_mast.bench.plan import Plan
 from epymarl_mast.bench.timing import Ratio, Timing, interleave
 from epymarl_mast.bench.workplace import T_ENV, Workplace, configurations
+from epymarl_mast.export import ExportedAgent
+from epymarl_mast.export.checkpoint import as_exported
+from epymarl_mast.learners.checkpoint import run_record
 
 
 @dataclass(frozen=True)
@@ -16,9 +20,9 @@ class ActingResult:
     """Figures of ``mast bench acting``; ``{"stock" | "ours": timing}`` each.
 
     Attributes:
-        decision: ``mac.select_actions`` for all agents of one environment; under ``in_runner``, if
-            our controller has an actor, one decision of that on rows of numpy, which is what our
-            runner does in place of it.
+        decision: ``mac.select_actions`` for all agents of one environment; if our controller has
+            an actor, also under ``in_runner`` one decision of that on rows of numpy, which is what
+            our runner does in place of it, and under ``exported`` one of the exported agent.
         step: a step of ``runner.run``: decision, storage of the step and bookkeeping.
         parts: names of the classes that were measured.
     """
@@ -41,6 +45,7 @@ class ActingResult:
         }
         if "in_runner" in self.decision:
             record["decision_in_runner"] = _pair(stock, self.decision["in_runner"])
+            record["decision_exported"] = _pair(stock, self.decision["exported"])
         return record
 
 
@@ -71,6 +76,7 @@ def bench_acting(plan: Plan, repeats: int) -> ActingResult:
     decisions = {side: _decisions(mac, batch, steps) for side, mac in macs.items()}
     if in_runner := _decisions_in_runner(macs["ours"], batch, steps):
         decisions["in_runner"] = in_runner
+        decisions["exported"] = _decisions_of_export(macs["ours"], chosen["ours"], batch, steps)
     decision = interleave(decisions, repeats, parts=steps)
     step = interleave({side: runner.run for side, runner in runners.items()}, repeats, parts=steps)
     parts = {side: [type(macs[side]).__name__, type(runners[side]).__name__] for side in macs}
@@ -101,5 +107,23 @@ def _decisions_in_runner(mac: Any, batch: Any, steps: int) -> Callable[[], None]
         epsilon = mac.epsilon_at(T_ENV, False)
         for t in range(steps):
             actor.act(observations[t], available[t], epsilon)
+
+    return episode
+
+
+def _decisions_of_export(
+    mac: Any, config: Mapping[str, Any], batch: Any, steps: int
+) -> Callable[[], None]:
+    """The same by the agent that ``mast export`` would write."""
+    weights = {name: w.detach().cpu().numpy() for name, w in mac.agent.state_dict().items()}
+    run = run_record(mac.args, Path(str(T_ENV)))
+    agent = ExportedAgent(*as_exported(weights, run, config["mast"]))
+    observations = batch["obs"][0].numpy()  # (T+1, N, O)
+    available = batch["avail_actions"][0].numpy()  # (T+1, N, U)
+
+    def episode() -> None:
+        agent.reset()
+        for t in range(steps):
+            agent.act(observations[t], available[t])
 
     return episode

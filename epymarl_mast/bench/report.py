@@ -24,6 +24,7 @@ _SIDES = {
     "ours": "ours",
     "in_runner": "ours, in its runner",
     "dense": "ours, dense",
+    "exported": "exported agent",
 }
 
 Result = LearnerResult | ActingResult | EndToEndResult

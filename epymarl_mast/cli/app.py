@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from epymarl_mast import __version__
-from epymarl_mast.cli import attach, bench, doctor, flops, train
+from epymarl_mast.cli import attach, bench, doctor, export, flops, masks, report, sweep, train
 
 app = typer.Typer(
     name="mast",
@@ -25,6 +25,10 @@ app.command("attach")(attach.attach)
 app.command("detach")(attach.detach)
 app.command("doctor")(doctor.doctor)
 app.command("flops", context_settings=_PASS_ON)(flops.flops)
+app.command("masks")(masks.masks)
+app.command("sweep", cls=sweep.SweepCommand)(sweep.sweep)
+app.command("report")(report.report)
+app.command("export")(export.export)
 app.add_typer(bench.app, name="bench")
 
 

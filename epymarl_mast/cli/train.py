@@ -28,16 +28,18 @@ def train(
     """
     from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register
-    from epymarl_mast.tracking.mongo import files_where_mongo_is_away
+    from epymarl_mast.tracking.mongo import runs_survive_mongo
+    from epymarl_mast.tracking.provenance import note_provenance
     from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
     found = find_host(host)
     invocation = prepare(found, context.args)
     modules = register(found, show_progress=True)
     check_on_loaded_host(found, modules, invocation.config)
+    note_provenance(found)
     started = time.time()
     try:
-        with files_where_mongo_is_away():
+        with runs_survive_mongo():
             folder = found.run(invocation.arguments, invocation.results)
     except RunInterrupted as stopped:
         where = from_here(stopped.folder)

@@ -6,6 +6,7 @@ inputs (observation, last action, agent id: the hosts' order), H hidden units, U
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,12 @@ _DRAWN_AT_ONCE = 4096  # random numbers; drawing few costs more than deciding
 
 def can_act(agent: Any) -> bool:
     """Whether an agent module is one of the hosts' ``rnn`` or ``rnn_ns`` on vectors."""
-    names = {layer_name(name).removeprefix("agents.*.") for name in agent.state_dict()}
+    return is_known_agent(agent.state_dict())
+
+
+def is_known_agent(parameters: Iterable[str]) -> bool:
+    """The same, by the names of its parameters."""
+    names = {layer_name(name).removeprefix("agents.*.") for name in parameters}
     return names in (_PARAMETERS | _GRU, _PARAMETERS | _LINEAR)
 
 

@@ -72,6 +72,7 @@ def save_learner(learner: Any, folder: Path) -> None:
     state = {
         "format": FORMAT,
         "options": learner.options.model_dump(),
+        "run": run_record(learner.args, folder),
         "topology": learner.networks.topology.state_dict(),
         "online_buffer_generator": learner.replay.buffer.generator.get_state(),
         "training_steps": learner.training_steps,
@@ -82,6 +83,19 @@ def save_learner(learner: Any, folder: Path) -> None:
         "ret_ms": _moments(learner.regression.ret_ms),
     }
     save_atomically(state, folder / FILE_NAME)
+
+
+def run_record(args: Any, folder: Path) -> dict[str, Any]:
+    """Which run this is, and what its agents see and can do: what acting without it needs."""
+    environment = getattr(args, "env_args", {})
+    noted = ("name", "seed", "agent", "action_selector", "n_agents", "n_actions")
+    return {
+        **{key: getattr(args, key) for key in noted},
+        "obs_last_action": bool(args.obs_last_action),
+        "obs_agent_id": bool(args.obs_agent_id),
+        "task": environment.get("map_name") or environment.get("key"),
+        "t_env": int(folder.name) if folder.name.isdigit() else None,
+    }
 
 
 def load_learner(learner: Any, folder: Path) -> None:

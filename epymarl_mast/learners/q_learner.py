@@ -33,6 +33,7 @@ from epymarl_mast.learners.sparse_networks import SparseNetworks
 from epymarl_mast.learners.trained import ParameterGroup, TrainedParameters
 from epymarl_mast.options import MastOptions
 from epymarl_mast.sparse.kernels import AgentInputs
+from epymarl_mast.tracking.mask_history import MaskRecorder
 from epymarl_mast.tracking.metrics import log_all, say, sparse_metrics, update_metrics
 
 
@@ -74,6 +75,7 @@ class MastQLearner:
         )
         self.replay = OwnReplay(self.options, args, replay_seed)
         mac.online_buffer = self.replay.buffer  # filled by the mast_* runners
+        mac.mask_recorder = MaskRecorder(logger, self.networks.topology, args.t_max)
         self.auto = AutoSparsity(self.options)
         self._scheme = scheme
         self.count_cost()
@@ -147,6 +149,7 @@ class MastQLearner:
         self._refresh_targets()
         self.replay.adapt(self.training_steps, self.policy_distance, batch)
         evolved = self.networks.topology.updates > evolutions
+        self.mac.mask_recorder.after_update(t_env)
         if due := t_env - self.log_stats_t >= self.args.learner_log_interval:
             scalars = {
                 **update_metrics(self.args, loss, grad_norm, td_error, values, target, mask),

@@ -46,6 +46,9 @@ def recording_runner(base: type[Any], host: HostModules, show_progress: bool) ->
 
         def close_env(self) -> None:
             super().close_env()
+            recorder = getattr(self.mac, "mask_recorder", None)
+            if recorder is not None:
+                recorder.finish()
             if self._progress is not None:
                 self._progress.close()
 

@@ -1,6 +1,7 @@
 """A test double of MongoDB: its wire protocol over TCP, with mongomock behind it.
 
-Unmodified pymongo talks to it. It knows the commands that Sacred's observer sends, no more.
+Unmodified pymongo talks to it. It knows what Sacred's
+observer and our report send, no more.
 Usage: ``python minimongo.py`` prints the port it listens on.
 """
 
@@ -75,6 +76,15 @@ def update(database, command, name):
     return {**reply, "upserted": upserted} if upserted else reply
 
 
+def delete(database, command, name):
+    deleted = 0
+    for asked in command["deletes"]:
+        collection = database[name]
+        remove = collection.delete_one if asked.get("limit") else collection.delete_many
+        deleted += remove(asked["q"]).deleted_count
+    return {"n": deleted}
+
+
 def find(database, command, name):
     documents = database[name].find(command.get("filter") or {}, command.get("projection") or None)
     if command.get("sort"):
@@ -100,6 +110,7 @@ def cursor(namespace, documents):
 HANDLERS = {
     "listCollections": list_collections, "listIndexes": list_indexes, "insert": insert,
     "update": update, "find": find, "aggregate": aggregate, "count": count,
+    "delete": delete,
 }  # fmt: skip
 
 

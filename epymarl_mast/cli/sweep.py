@@ -1,0 +1,117 @@
+"""``mast sweep``: many runs of ``mast train``, on this machine, on Ray or on SLURM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperCommand
+
+from epymarl_mast.errors import OptionError
+from epymarl_mast.sweep.backends import Backend, LocalProcesses, RayCluster, usable_cores
+from epymarl_mast.sweep.drive import Failure, drive
+from epymarl_mast.sweep.one_run import execute
+from epymarl_mast.sweep.plan import Sweep, check_runs, read_sweep, short_titles
+from epymarl_mast.sweep.slurm import array_script
+from epymarl_mast.sweep.state import RunState, note_completed
+
+
+class SweepCommand(TyperCommand):
+    """``--ray`` may stand alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        completed = []
+        for place, word in enumerate(args):
+            completed.append(word)
+            alone = place + 1 == len(args) or args[place + 1].startswith("-")
+            if word == "--ray" and (alone or Path(args[place + 1]).suffix in (".yaml", ".yml")):
+                completed.append("local")
+        return super().parse_args(ctx, completed)
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(help="The sweep, a YAML file (docs/sweep.md).")],
+    workers: Annotated[
+        Optional[int], typer.Option(min=1, help="Runs at a time. Default: one for each core.")
+    ] = None,
+    ray: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="[ADDRESS]", help="Run on a Ray cluster; alone: one of this machine's cores."
+        ),
+    ] = None,
+    slurm: Annotated[bool, typer.Option(help="Print a SLURM array script, run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="List the runs, run nothing.")] = False,
+    only: Annotated[
+        Optional[str], typer.Option(metavar="ID", help="One run, here, as --dry-run names it.")
+    ] = None,
+) -> None:
+    """Execute the runs of a file that have not finished yet; call it again to go on."""
+    plan = read_sweep(file)
+    if only is not None:
+        raise typer.Exit(execute(plan.run(only)))
+    check_runs(plan)
+    note_completed(plan.runs)
+    left = [run for run in plan.runs if not RunState(run).finished]
+    console = Console()
+    if dry_run:
+        _list(plan, workers or usable_cores(), console)
+    elif slurm:
+        if not left:
+            raise OptionError(f"{file}: every run has finished")
+        typer.echo(array_script(plan.file, left, plan.results), nl=False)
+    elif left:
+        done = len(plan.runs) - len(left)
+        console.print(
+            f"{len(left)} runs to do, {done} finished before; logs in {plan.results}/sweep"
+        )
+        try:
+            failures = drive(left, _backend(plan, ray, workers), console)
+        except KeyboardInterrupt:
+            typer.echo(f"mast: interrupted; mast sweep {file} goes on", err=True)
+            raise typer.Exit(130) from None
+        _tell(failures, console)
+        raise typer.Exit(1 if failures else 0)
+    else:
+        console.print(f"all {len(plan.runs)} runs have finished; results in {plan.results}")
+
+
+def _backend(plan: Sweep, ray: str | None, workers: int | None) -> Backend:
+    return LocalProcesses(plan.file, workers) if ray is None else RayCluster(ray, workers)
+
+
+def _list(plan: Sweep, workers: int, console: Console) -> None:
+    table = Table(title=f"{plan.file.name}: {len(plan.runs)} runs")
+    for heading in ("id", "state", "run"):
+        table.add_column(heading, overflow="fold")
+    titles = short_titles(plan.runs)
+    known = {run: RunState(run).seconds for run in plan.runs}
+    for run, seconds in known.items():
+        state = "to do" if seconds is None else f"finished in {seconds:.0f} s"
+        table.add_row(run.id, state, titles[run])
+    console.print(table)
+    finished = [seconds for seconds in known.values() if seconds is not None]
+    left = len(known) - len(finished)
+    if not finished:
+        console.print("no run has finished yet, so there is no estimate of the time")
+    elif left:
+        minutes = sum(finished) / len(finished) * left / min(workers, left) / 60
+        console.print(
+            f"{left} runs left: about {minutes:.1f} minutes with {min(workers, left)} at a time, "
+            f"by the mean of {len(finished)} finished ones"
+        )
+
+
+def _tell(failures: list[Failure], console: Console) -> None:
+    for failure in failures:
+        state = RunState(failure.run)
+        console.print(
+            f"\nfailed with exit code {failure.code}: {failure.run.title}\n"
+            f"  {failure.run.command}\n  the end of {state.log}:",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+        for line in state.tail():
+            console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)

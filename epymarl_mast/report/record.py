@@ -1,0 +1,121 @@
+"""One run as Sacred recorded it, wherever that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+WIN_RATE, RETURN = "test_battle_won_mean", "test_return_mean"
+COSTS = (
+    "mast_sparsity_total", "mast_size", "mast_size_ratio", "mast_flops_train",
+    "mast_flops_train_ratio", "mast_flops_test", "mast_flops_test_ratio",
+)  # fmt: skip
+"""Metrics whose last value is read beside the performance."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric over a run.
+
+    Attributes:
+        steps: (P,) environment steps.
+        values: (P,).
+    """
+
+    steps: Array
+    values: Array
+
+    @classmethod
+    def of(cls, steps: Any, values: Any) -> Series:
+        """From lists; a value that is no number becomes nan."""
+        numbers = [v.get("value") if isinstance(v, Mapping) else v for v in values]
+        floats = [float(v) if isinstance(v, (int, float)) else np.nan for v in numbers]
+        return cls(np.asarray(steps, float), np.asarray(floats, float))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run.
+
+    Attributes:
+        source: where it was read: its directory, or database and id.
+        status: Sacred's word: COMPLETED, RUNNING, FAILED, INTERRUPTED, ….
+        config: its options, flat: ``{"mast.sparsity": 0.9, …}``.
+        series: the metrics that were asked for and are there.
+        started: when it began, or None.
+        seconds: how long it took, or None.
+        made_with: versions that it noted (``tracking/provenance.py``).
+        database: address and id of one that was read from a MongoDB.
+    """
+
+    source: str
+    status: str
+    config: Mapping[str, Any]
+    series: Mapping[str, Series]
+    started: datetime | None = None
+    seconds: float | None = None
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+    database: tuple[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Algorithm, the host's ``name``."""
+        return str(self.config.get("name"))
+
+    @property
+    def task(self) -> str:
+        """Map or environment key."""
+        return str(self.config.get("env_args.map_name") or self.config.get("env_args.key"))
+
+    @property
+    def seed(self) -> Any:
+        """The run's seed."""
+        return self.config.get("seed")
+
+    @property
+    def sparsity(self) -> float:
+        """Asked-for share of absent weights; 0 for dense networks."""
+        dense = self.config.get("mast.topology") in (None, "dense")
+        return 0.0 if dense else float(self.config.get("mast.sparsity", 0.0))
+
+    def last(self, metric: str) -> float | None:
+        """Last value of a metric; None where it was not logged."""
+        series = self.series.get(metric)
+        return float(series.values[-1]) if series is not None and len(series.values) else None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Something that looks like a run and cannot be read.
+
+    Attributes:
+        source: where.
+        problem: why.
+    """
+
+    source: str
+    problem: str
+
+
+def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested blocks as ``{"a.b": value}``."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            found.update(flat(value, f"{name}."))
+        else:
+            found[name] = value
+    return found
+
+
+def seconds_between(start: datetime | None, stop: datetime | None) -> float | None:
+    """Duration, where both are known."""
+    return (stop - start).total_seconds() if start and stop else None

@@ -1,0 +1,1 @@
+"""Many runs of ``mast train``: which, where, and what is done already."""

@@ -1,0 +1,105 @@
+"""What is known of each run on disk: ``<results>/sweep/<id>/``.
+
+A run's folder holds its log, a lock while it runs, and ``done.json`` once it has finished.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from epymarl_mast.sweep.plan import Run
+
+TAIL_LINES = 15
+_PROGRESS = re.compile(rb"(\d+)/(\d+) \[|t_env: (\d+) / (\d+)")
+_LOOK_AT = 20_000  # bytes of the log's end
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Of one run.
+
+    Attributes:
+        run: which.
+    """
+
+    run: Run
+
+    @property
+    def folder(self) -> Path:
+        """Where its log is."""
+        return Path(self.run.results) / "sweep" / self.run.id
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it has not finished."""
+        try:
+            return float(json.loads((self.folder / "done.json").read_text())["seconds"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it need not run again."""
+        return self.seconds is not None
+
+    def finish(self, seconds: float) -> None:
+        """Note that it has finished; to a temporary name first."""
+        temporary = self.folder / "done.json.tmp"
+        said = {"seconds": round(seconds, 3), "command": self.run.command}
+        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(self.folder / "done.json")
+
+    def progress(self) -> float:
+        """Share of its environment steps, by the last progress line in its log."""
+        matches = list(_PROGRESS.finditer(self._end()))
+        if not matches:
+            return 0.0
+        done, total = (int(number) for number in matches[-1].groups() if number is not None)
+        return min(1.0, done / total) if total else 0.0
+
+    def tail(self) -> list[str]:
+        """The log's last lines."""
+        text = self._end().decode("utf-8", errors="replace").replace("\r", "\n")
+        return [line for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+
+    def _end(self) -> bytes:
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - _LOOK_AT))
+                return file.read()
+        except OSError:
+            return b""
+
+
+def note_completed(runs: Sequence[Run]) -> None:
+    """Note as finished what Sacred recorded as completed, although nobody was left to say so."""
+    left = {f"sweep-{run.id}": run for run in runs if not RunState(run).finished}
+    for results in {run.results for run in left.values()}:
+        for config in Path(results).glob("sacred/*/*/*/config.json"):
+            run = left.get(_json(config).get("label", ""))
+            record = _json(config.with_name("run.json")) if run is not None else {}
+            if run is not None and record.get("status") == "COMPLETED":
+                begin, end = (
+                    datetime.fromisoformat(record[f"{w}_time"]) for w in ("start", "stop")
+                )
+                RunState(run).folder.mkdir(parents=True, exist_ok=True)
+                RunState(run).finish((end - begin).total_seconds())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # being written
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,121 @@
+"""The masks over a run, as small artifacts of its Sacred record.
+
+``masks_<step>.npz``: for each sparse layer ``bits/<name>``, its mask in C order, eight to a byte,
+and ``shape/<name>``. At most :data:`SNAPSHOTS` while training, and the last masks.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from epymarl_mast.errors import ReportError
+
+Array = npt.NDArray[Any]
+
+SNAPSHOTS = 50
+
+
+class MaskRecorder:
+    """Writes the masks of a topology while it evolves.
+
+    Args:
+        logger: the host's logger, which may have a Sacred run.
+        topology: what has ``masks`` and counts its ``updates``.
+        t_max: environment steps of the whole run.
+    """
+
+    def __init__(self, logger: Any, topology: Any, t_max: int) -> None:
+        self._run = getattr(logger, "_run_obj", None)
+        self._topology = topology
+        self._interval = t_max / SNAPSHOTS
+        self._next = 0.0
+        self._written = -1
+        self._t_env = 0
+
+    def after_update(self, t_env: int) -> None:
+        """Called after every gradient update; writes when it is time and something has changed."""
+        self._t_env = t_env
+        if t_env >= self._next and self._written != self._topology.updates:
+            self._write()
+            self._next = t_env + self._interval
+
+    def finish(self) -> None:
+        """Called at the end of training: the last masks."""
+        if 0 <= self._written != self._topology.updates:
+            self._write()
+
+    def _write(self) -> None:
+        self._written = self._topology.updates
+        masks = {name: mask.cpu().numpy() for name, mask in self._topology.masks.items()}
+        if self._run is None or not masks:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"masks_{self._t_env:012d}.npz"
+            np.savez_compressed(path, allow_pickle=False, **packed(masks))
+            self._run.add_artifact(str(path), path.name)
+
+
+def packed(masks: Mapping[str, Array]) -> dict[str, Array]:
+    """``{key in the file: array}`` of bool masks."""
+    bits = {f"bits/{name}": np.packbits(mask) for name, mask in masks.items()}
+    shapes = {f"shape/{name}": np.array(mask.shape) for name, mask in masks.items()}
+    return {**bits, **shapes}
+
+
+@dataclass(frozen=True)
+class MaskHistory:
+    """Masks over a run.
+
+    Attributes:
+        steps: (S,) environment steps of the snapshots, ascending.
+        masks: ``{layer: (S, out, in) bool}``.
+    """
+
+    steps: Array
+    masks: dict[str, Array]
+
+    @classmethod
+    def of_run(cls, folder: Path) -> MaskHistory:
+        """Read what a run recorded.
+
+        Args:
+            folder: the run's Sacred directory.
+
+        Raises:
+            ReportError: if there is nothing, or it cannot be read.
+        """
+        files = sorted(folder.glob("masks_*.npz"))
+        if not files:
+            raise ReportError(
+                f"{folder} holds no masks_*.npz: allowed is the Sacred directory of a run with a "
+                "sparse topology"
+            )
+        snapshots = [_read(file) for file in files]
+        layers = snapshots[0].keys()
+        if any(snapshot.keys() != layers for snapshot in snapshots):
+            raise ReportError(f"{folder}: its masks_*.npz are of different networks")
+        steps = np.array([int(file.stem.partition("_")[2]) for file in files])
+        return cls(steps, {name: np.stack([s[name] for s in snapshots]) for name in layers})
+
+
+def _read(file: Path) -> dict[str, Array]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            names = [key.removeprefix("bits/") for key in archive.files if key.startswith("bits/")]
+            return {name: _unpacked(archive, name) for name in names}
+    except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
+        raise ReportError(f"{file} cannot be read: {error}") from None
+
+
+def _unpacked(archive: Any, name: str) -> Array:
+    rows, columns = (int(size) for size in archive[f"shape/{name}"])
+    bits = np.unpackbits(archive[f"bits/{name}"], count=rows * columns)
+    mask: Array = bits.reshape(rows, columns).astype(bool)
+    return mask
