@@ -3,13 +3,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TESTS_READY := $(VENV)/.ready-for-tests
+ALL_READY := $(VENV)/.ready-for-all-tests
 SMACLITE_HOME ?= $(HOME)/smaclite
 WORKERS ?= $(shell nproc)
 export OMP_NUM_THREADS := 1
 
 .PHONY: setup train test test-all check clean
 
-setup: $(READY)
+setup: $(TESTS_READY)
 
 # torch first and pinned: an unpinned one brings gigabytes of CUDA. pymarlzooplus without its own
 # requirements, which cannot be installed; extra "host" has what it needs. SMAClite is not on PyPI.
@@ -17,10 +19,18 @@ $(READY): pyproject.toml Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q torch==2.13.0
 	$(BIN)/python -m pip install -q --no-deps pymarlzooplus==1.1.0
-	$(BIN)/python -m pip install -q -e ".[host,export,onnx,report,mongo,ray,dev]"
+	$(BIN)/python -m pip install -q -e ".[host]"
 	if [ -d "$(SMACLITE_HOME)" ]; then \
 	    $(BIN)/python -m pip install -q rtree pygame && \
 	    $(BIN)/python -m pip install -q --no-deps "$(SMACLITE_HOME)"; fi
+	touch $@
+
+$(TESTS_READY): $(READY)
+	$(BIN)/python -m pip install -q -e ".[host,export,onnx,report,mongo,dev]"
+	touch $@
+
+$(ALL_READY): $(TESTS_READY)
+	$(BIN)/python -m pip install -q -e ".[ray,mamujoco]"
 	touch $@
 
 train: $(READY)
@@ -31,7 +41,7 @@ train: $(READY)
 	    runner_log_interval=1000 learner_log_interval=1000 \
 	    mast.topology_interval=20 seed=1
 
-check: $(READY)
+check: $(TESTS_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -44,7 +54,7 @@ test: check
 	    --cov=epymarl_mast.errors --cov-report=term --cov-fail-under=90
 
 # The same with the tests that take most of a minute each.
-test-all: test
+test-all: test $(ALL_READY)
 	$(BIN)/python -m pytest -n $(WORKERS) -m long
 
 clean:
