@@ -106,6 +106,10 @@ def _fast(base: type[Any], host: HostModules) -> type[Any]:
 def _compiles(args: Any) -> bool:
     """Whether compiled decisions are asked for, or are faster than numpy's."""
     mast = getattr(args, "mast", {})
-    density = 1.0 if mast.get("topology") == "dense" else 1.0 - mast.get("sparsity", 0.0)
+    own, total = mast.get("agent_sparsity"), mast.get("sparsity", 0.0)
+    sparsity = total if own is None else own
+    # With ``auto`` the networks start dense.
+    dense = mast.get("topology") == "dense" or sparsity == "auto"
+    density = 1.0 if dense else 1.0 - sparsity
     few = density <= _MOST_DENSITY or args.hidden_dim <= _MOST_UNITS
     return mast.get("engine", "auto") in (("auto", "sparse") if few else ("sparse",))

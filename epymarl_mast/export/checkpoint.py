@@ -75,6 +75,12 @@ def read_checkpoint(folder: Path) -> ExportedModel:
             f"{folder}: only agents 'rnn' and 'rnn_ns' with action_selector=epsilon_greedy can be "
             f"exported, not {run['agent']!r} with {run['action_selector']!r}"
         )
+    outputs = {len(bias) for name, bias in weights.items() if name.endswith("fc2.bias")}
+    if outputs != {run["n_actions"]}:
+        raise ExportError(
+            f"{folder}: an agent with a value for each of its {run['n_actions']} actions can be "
+            f"exported, not one with {min(outputs)}; COMIX's reads the action"
+        )
     header, networks = as_exported(weights, run, state["options"])
     return ExportedModel(header, networks, (folder / "agent.th").stat().st_size)
 

@@ -38,7 +38,8 @@ class SparseDecision:
         self._core_hidden = _packed(hidden) if hidden else self._core_in
         self._fc2 = _packed([network.fc2 for network in networks])
         self._actions = len(networks[0].fc2.bias)
-        widest = max(max(len(n.fc1.bias), len(n.core_in.bias)) for n in networks)
+        layers = [layer for n in networks for layer in (n.fc1, n.core_in, n.fc2)]
+        widest = max(len(layer.bias) for layer in layers)
         inputs = networks[0].fc1.weight.shape[1]
         self._work = np.zeros((6, max(widest, inputs), _LANES), np.float32)
         self._bits = self._work[5].view(np.int32)

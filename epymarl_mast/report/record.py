@@ -81,9 +81,13 @@ class Record:
 
     @property
     def sparsity(self) -> float:
-        """Asked-for share of absent weights; 0 for dense networks."""
-        dense = self.config.get("mast.topology") in (None, "dense")
-        return 0.0 if dense else float(self.config.get("mast.sparsity", 0.0))
+        """Asked-for share of absent weights; 0 for dense networks; what ``auto`` ended with."""
+        asked = self.config.get("mast.sparsity", 0.0)
+        if self.config.get("mast.topology") in (None, "dense"):
+            return 0.0
+        if asked == "auto":  # in steps of a twentieth, so that seeds of a method share a row
+            return round((self.last("mast_sparsity_total") or 0.0) * 20) / 20
+        return float(asked)
 
     def last(self, metric: str) -> float | None:
         """Last value of a metric; None where it was not logged."""

@@ -116,7 +116,7 @@ VARIANTS = {
 # Tested as learners in test_wqmix_reference.py, test_res_reference.py and test_sparse_training.py,
 # and test_starcraft.py has the last one's whole run; more whole runs take longer.
 LONG = (
-    "ow-soft-targets", "cw-per-agent-rlx2", "res", "auto", "facmac-per-agent-soft",
+    "ow-soft-targets", "cw-per-agent-rlx2", "res", "facmac-per-agent-soft",
     "per-agent-parallel",
 )  # fmt: skip
 
