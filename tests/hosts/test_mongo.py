@@ -44,6 +44,7 @@ def test_a_run_without_its_mongo_goes_on_in_files(mast_train, records, unused_po
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"secret" in p.read_bytes()]
 
 
+@pytest.mark.long_on("epymarl")
 def test_a_run_lands_in_mongo_and_in_files(mast_train, records, mongo, tmp_path):
     """All of it, although the number that MongoDB gives it is that of a folder that exists."""
     database = f"mast_{uuid.uuid4().hex}"

@@ -70,6 +70,7 @@ def test_saved_masks_hold_every_weight_and_moment(trained):
             assert not moments[position]["exp_avg_sq"][outside].any(), name
 
 
+@pytest.mark.long_on("epymarl")
 def test_a_checkpoint_is_evaluated(trained, mast_train, records, tmp_path):
     checkpoint = f"checkpoint_path={checkpoints(trained.folder)[-1].parent.parent}"
     mast_train(tmp_path, "mast_qmix", checkpoint, "evaluate=True", "seed=1")
@@ -86,6 +87,7 @@ def test_a_checkpoint_of_another_sparsity_is_refused(trained, mast_train, tmp_pa
     assert "Traceback" not in done.err + done.out
 
 
+@pytest.mark.long_on("epymarl")
 def test_training_goes_on_from_a_checkpoint(trained, mast_train, tmp_path):
     last = checkpoints(trained.folder)[-1]
     options = (f"checkpoint_path={last.parent.parent}", "t_max=600", "seed=1")
@@ -170,6 +172,7 @@ def log_value(name, value, step):
 """
 
 
+@pytest.mark.long_on("epymarl")
 def test_the_same_seed_stored_elsewhere_is_the_same_run(
     trained, mast_train, records, monkeypatch, tmp_path
 ):
