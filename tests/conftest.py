@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from hypothesis import settings
+from warm import run_python
 
 from epymarl_mast.command import merge
 from epymarl_mast.hosts import EPyMARL, PyMARLzooPlus
@@ -129,41 +130,63 @@ def small_run():
     return (*LBF, *SMALL_RUN)
 
 
+def settings_of(environment) -> dict[str, str]:
+    """Environment variables of a program, without those of the machine it runs on."""
+    left_out = ("EPYMARL_HOME", "SC2PATH", "COLUMNS")
+    return {
+        **{key: value for key, value in os.environ.items() if key not in left_out},
+        "OMP_NUM_THREADS": "1",
+        "MAST_HOST_PLOTS": "0",
+        **environment,
+    }
+
+
+def ended(code, expected, out, err):
+    """What a program gave, if its exit code is the one expected; None expects nothing."""
+    if expected is not None:
+        assert code == expected, f"exit {code}\n{out}\n{err}"
+    return SimpleNamespace(code=code, out=out, err=err)
+
+
 @pytest.fixture(scope="session")
 def run_program():
     """Run a program in a folder, without the settings of the machine it runs on."""
 
     def run(program, arguments, folder, code: int | None = 0, **environment):
-        left_out = ("EPYMARL_HOME", "SC2PATH", "COLUMNS")
-        settings = {
-            **{key: value for key, value in os.environ.items() if key not in left_out},
-            "OMP_NUM_THREADS": "1",
-            "MAST_HOST_PLOTS": "0",
-            **environment,
-        }
         done = subprocess.run(
             [*map(str, program), *map(str, arguments)],
             cwd=folder,
-            env=settings,
+            env=settings_of(environment),
             capture_output=True,
             text=True,
             timeout=300,
         )
-        if code is not None:
-            assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr)
+        return ended(done.returncode, code, done.stdout, done.stderr)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def mast(run_program):
+def run_warm(tmp_path_factory):
+    """The same for a module or script of Python, with libraries loaded: see ``warm.py``."""
+    printed = tmp_path_factory.mktemp("printed")
+    out, err = printed / "out", printed / "err"
+
+    def run(program, arguments, folder, code: int | None = 0, **environment):
+        settings = settings_of(environment)
+        done = run_python(program, [*map(str, arguments)], folder, settings, out, err)
+        return ended(done, code, out.read_text(), err.read_text())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mast(run_warm):
     """Run ``mast …`` in a folder; returns code, out and err."""
 
     def run(folder, *arguments, code: int | None = 0, **environment):
         folder.mkdir(exist_ok=True)
-        program = [sys.executable, "-m", "epymarl_mast"]
-        return run_program(program, arguments, folder, code, **environment)
+        return run_warm("epymarl_mast", arguments, folder, code, **environment)
 
     return run
 

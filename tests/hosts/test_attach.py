@@ -20,11 +20,13 @@ def copy(checkout, tmp_path):
 
 
 @pytest.fixture
-def main_py(run_program, copy):
-    """Plain ``python src/main.py …`` in the copy."""
+def main_py(run_program, run_warm, copy):
+    """Plain ``python src/main.py …`` in the copy; ``cold``: as a user starts it."""
 
-    def run(*arguments, code=0):
-        return run_program([sys.executable, "src/main.py"], arguments, copy, code)
+    def run(*arguments, code=0, cold=False):
+        if cold:
+            return run_program([sys.executable, "src/main.py"], arguments, copy, code)
+        return run_warm(Path("src/main.py"), arguments, copy, code)
 
     return run
 
@@ -45,7 +47,7 @@ def test_attach_run_detach_leaves_nothing_behind(copy, main_py, mast, small_run,
 
     done = main_py("--config=mast_qmix", "--env-config=gymma", "with", *small_run,
                    "mast.sparsity=0.95", "mast.topology=set",
-                   "mast.topology_interval=5")  # fmt: skip
+                   "mast.topology_interval=5", cold=True)  # fmt: skip
     assert "Deprecat" not in done.out + done.err
     assert "deprecated" not in done.out + done.err
     main_py("--config=mast_qmix", "--env-config=gymma", "with", *small_run,

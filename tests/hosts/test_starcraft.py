@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,13 @@ FOLDER = Path(__file__).resolve().parent
 
 
 @pytest.fixture
-def train_standin(host, tmp_path, run_program):
+def train_standin(host, tmp_path, run_warm):
     """``mast train`` with the stand-in in the host's registry of environments."""
 
     def run(algorithm, *options):
         home = {"EPYMARL_HOME": str(host.root)} if host.name == "epymarl" else {}
-        return run_program(
-            [sys.executable, FOLDER / "smac_standin.py"],
+        return run_warm(
+            FOLDER / "smac_standin.py",
             [f"--config={algorithm}", f"--env-config={FOLDER / 'smac_standin'}", "with",
              "batch_size=4", "mast.topology_interval=5", "use_cuda=False", *options],
             tmp_path, **home,
