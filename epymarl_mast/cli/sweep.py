@@ -17,6 +17,7 @@ from epymarl_mast.sweep.one_run import execute
 from epymarl_mast.sweep.plan import Sweep, check_runs, read_sweep, short_titles
 from epymarl_mast.sweep.slurm import array_script
 from epymarl_mast.sweep.state import RunState, note_completed
+from epymarl_mast.wording import counted
 
 
 class SweepCommand(TyperCommand):
@@ -66,7 +67,7 @@ def sweep(
     elif left:
         done = len(plan.runs) - len(left)
         console.print(
-            f"{len(left)} runs to do, {done} finished before; logs in {plan.results}/sweep"
+            f"{counted(len(left), 'run')} to do, {done} finished before; logs in {plan.results}/sweep"
         )
         try:
             failures = drive(left, _backend(plan, ray, workers), console)
@@ -76,7 +77,9 @@ def sweep(
         _tell(failures, console)
         raise typer.Exit(1 if failures else 0)
     else:
-        console.print(f"all {len(plan.runs)} runs have finished; results in {plan.results}")
+        console.print(
+            f"nothing left to do, {counted(len(plan.runs), 'run')} finished; results in {plan.results}"
+        )
 
 
 def _backend(plan: Sweep, ray: str | None, workers: int | None) -> Backend:
@@ -84,7 +87,7 @@ def _backend(plan: Sweep, ray: str | None, workers: int | None) -> Backend:
 
 
 def _list(plan: Sweep, workers: int, console: Console) -> None:
-    table = Table(title=f"{plan.file.name}: {len(plan.runs)} runs")
+    table = Table(title=f"{plan.file.name}: {counted(len(plan.runs), 'run')}")
     for heading in ("id", "state", "run"):
         table.add_column(heading, overflow="fold")
     titles = short_titles(plan.runs)
@@ -100,8 +103,8 @@ def _list(plan: Sweep, workers: int, console: Console) -> None:
     elif left:
         minutes = sum(finished) / len(finished) * left / min(workers, left) / 60
         console.print(
-            f"{left} runs left: about {minutes:.1f} minutes with {min(workers, left)} at a time, "
-            f"by the mean of {len(finished)} finished ones"
+            f"{counted(left, 'run')} left: about {minutes:.1f} minutes with {min(workers, left)} at a time, "
+            f"by the mean time of {counted(len(finished), 'finished run')}"
         )
 
 
