@@ -65,9 +65,10 @@ def sweep(
             raise OptionError(f"{file}: every run has finished")
         typer.echo(array_script(plan.file, left, plan.results), nl=False)
     elif left:
-        done = len(plan.runs) - len(left)
+        before = len(plan.runs) - len(left)
         console.print(
-            f"{counted(len(left), 'run')} to do, {done} finished before; logs in {plan.results}/sweep"
+            f"{counted(len(left), 'run')} to do, {before} finished before; "
+            f"logs in {plan.results}/sweep"
         )
         try:
             failures = drive(left, _backend(plan, ray, workers), console)
@@ -77,9 +78,8 @@ def sweep(
         _tell(failures, console)
         raise typer.Exit(1 if failures else 0)
     else:
-        console.print(
-            f"nothing left to do, {counted(len(plan.runs), 'run')} finished; results in {plan.results}"
-        )
+        done = counted(len(plan.runs), "run")
+        console.print(f"nothing left to do, {done} finished; results in {plan.results}")
 
 
 def _backend(plan: Sweep, ray: str | None, workers: int | None) -> Backend:
@@ -103,8 +103,9 @@ def _list(plan: Sweep, workers: int, console: Console) -> None:
     elif left:
         minutes = sum(finished) / len(finished) * left / min(workers, left) / 60
         console.print(
-            f"{counted(left, 'run')} left: about {minutes:.1f} minutes with {min(workers, left)} at a time, "
-            f"by the mean time of {counted(len(finished), 'finished run')}"
+            f"{counted(left, 'run')} left: about {minutes:.1f} minutes with "
+            f"{min(workers, left)} at a time, by the mean time of "
+            f"{counted(len(finished), 'finished run')}"
         )
 
 
