@@ -86,7 +86,8 @@ def call(function: Any, *arguments: Any) -> None:
 
 @lru_cache(maxsize=1)
 def _announce() -> None:
-    logger.info("Compiling the sparse kernels at their first use, up to half a minute in all")
+    # Not as info: PyMARLzoo+ shows that of its own logger alone.
+    logger.warning("Compiling the sparse kernels at their first use, up to half a minute in all")
 
 
 @contextmanager
