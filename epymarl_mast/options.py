@@ -57,6 +57,7 @@ class MastOptions(BaseModel):
     auto_factor: Annotated[float, Field(gt=1.0)]
     auto_interval: PositiveInt
     auto_tolerance: NotNegative
+    auto_patience: PositiveInt
     allocation: Literal["erdos_renyi", "uniform"]
     tiny: bool
     topology: Topology

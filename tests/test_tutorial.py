@@ -65,7 +65,7 @@ def test_a_users_day(repository, tmp_path):
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "stopped half-way" in said
-    assert "all 8 runs have finished" in said
+    assert "nothing left to do, 8 runs finished" in said
     runs = read_sweep(tmp_path / "sweep.yaml").runs
     assert all(RunState(run).finished for run in runs)
     statuses = [

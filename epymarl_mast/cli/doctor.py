@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import typer
@@ -14,6 +15,16 @@ from epymarl_mast import __version__
 from epymarl_mast.errors import HostError
 from epymarl_mast.hosts import PyMARLzooPlus, find_host
 from epymarl_mast.hosts.environments import PACKAGES, installed, starcraft_folder
+
+EXTRAS = {
+    "report": ("tables, pictures", "pandas", "scipy", "matplotlib", "jinja2"),
+    "export": ("agents to deploy", "safetensors"),
+    "onnx": ("agents as ONNX", "safetensors", "onnx"),
+    "ray": ("sweeps on Ray", "ray"),
+    "mamujoco": ("robots", "gymnasium-robotics"),
+    "mongo": ("MongoDB driver", "pymongo"),
+}
+"""``{extra of pyproject.toml: what it is for, and what it installs}``."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Finding:
 
 
 def doctor() -> None:
-    """Look for Python, torch, hosts, environments, StarCraft II and the MongoDB driver."""
+    """Look for Python, torch, hosts, environments, StarCraft II and the optional extras."""
     for finding in findings():
         typer.echo(
             f"{'ok     ' if finding.ok else 'missing'}  {finding.what:<28}  {finding.detail}"
@@ -52,7 +63,21 @@ def findings() -> Iterator[Finding]:
         else:
             yield Finding(package.title, False, package.mend)
     yield from _starcraft()
-    yield _distribution("MongoDB driver", "pymongo", "pip install pymongo")
+    for extra, (what, *distributions) in EXTRAS.items():
+        yield _extra(extra, what, distributions)
+
+
+def _extra(extra: str, what: str, distributions: Sequence[str]) -> Finding:
+    """All distributions of an optional part of the package, or the command that installs them."""
+    versions = {}
+    for name in distributions:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    title = f"{what} [{extra}]"
+    if missing := [name for name in distributions if name not in versions]:
+        mend = f"pip install 'epymarl-mast[{extra}]' (for {', '.join(missing)})"
+        return Finding(title, False, mend)
+    return Finding(title, True, ", ".join(f"{name} {v}" for name, v in versions.items()))
 
 
 def _distribution(what: str, name: str, mend: str) -> Finding:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epymarl_mast.errors import ExportError
+from epymarl_mast.wording import counted
 
 SUFFIXES = (".safetensors", ".onnx")
 
@@ -44,7 +45,7 @@ def export(
     table.add_column("value", overflow="fold")
     for what, value in (
         ("file", str(out)),
-        ("networks", f"{len(model.networks)} for {model.header.n_agents} agents"),
+        ("networks", f"{len(model.networks)} for {counted(model.header.n_agents, 'agent')}"),
         ("weights that are not 0", f"{model.kept:,}"),
         ("dead neurons left out", f"{model.header.removed_units:,}"),
         ("size", f"{size:,} bytes"),

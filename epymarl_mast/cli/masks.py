@@ -11,6 +11,7 @@ import typer
 from epymarl_mast.cli.report import picture_formats
 from epymarl_mast.errors import OptionError, needs_package
 from epymarl_mast.tracking.mask_history import MaskHistory
+from epymarl_mast.wording import counted
 
 
 def masks(
@@ -49,7 +50,8 @@ def masks(
     for picture in pictures:
         written += picture.write(out, kinds)
     typer.echo(
-        f"{len(history.steps)} snapshots of {len(layers)} layers; {len(written)} files in {out}"
+        f"{counted(len(history.steps), 'snapshot')} of {counted(len(layers), 'layer')}; "
+        f"{counted(len(written), 'file')} in {out}"
     )
 
 

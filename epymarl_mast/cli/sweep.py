@@ -17,6 +17,7 @@ from epymarl_mast.sweep.one_run import execute
 from epymarl_mast.sweep.plan import Sweep, check_runs, read_sweep, short_titles
 from epymarl_mast.sweep.slurm import array_script
 from epymarl_mast.sweep.state import RunState, note_completed
+from epymarl_mast.wording import counted
 
 
 class SweepCommand(TyperCommand):
@@ -64,9 +65,10 @@ def sweep(
             raise OptionError(f"{file}: every run has finished")
         typer.echo(array_script(plan.file, left, plan.results), nl=False)
     elif left:
-        done = len(plan.runs) - len(left)
+        before = len(plan.runs) - len(left)
         console.print(
-            f"{len(left)} runs to do, {done} finished before; logs in {plan.results}/sweep"
+            f"{counted(len(left), 'run')} to do, {before} finished before; "
+            f"logs in {plan.results}/sweep"
         )
         try:
             failures = drive(left, _backend(plan, ray, workers), console)
@@ -76,7 +78,8 @@ def sweep(
         _tell(failures, console)
         raise typer.Exit(1 if failures else 0)
     else:
-        console.print(f"all {len(plan.runs)} runs have finished; results in {plan.results}")
+        done = counted(len(plan.runs), "run")
+        console.print(f"nothing left to do, {done} finished; results in {plan.results}")
 
 
 def _backend(plan: Sweep, ray: str | None, workers: int | None) -> Backend:
@@ -84,7 +87,7 @@ def _backend(plan: Sweep, ray: str | None, workers: int | None) -> Backend:
 
 
 def _list(plan: Sweep, workers: int, console: Console) -> None:
-    table = Table(title=f"{plan.file.name}: {len(plan.runs)} runs")
+    table = Table(title=f"{plan.file.name}: {counted(len(plan.runs), 'run')}")
     for heading in ("id", "state", "run"):
         table.add_column(heading, overflow="fold")
     titles = short_titles(plan.runs)
@@ -100,8 +103,9 @@ def _list(plan: Sweep, workers: int, console: Console) -> None:
     elif left:
         minutes = sum(finished) / len(finished) * left / min(workers, left) / 60
         console.print(
-            f"{left} runs left: about {minutes:.1f} minutes with {min(workers, left)} at a time, "
-            f"by the mean of {len(finished)} finished ones"
+            f"{counted(left, 'run')} left: about {minutes:.1f} minutes with "
+            f"{min(workers, left)} at a time, by the mean time of "
+            f"{counted(len(finished), 'finished run')}"
         )
 
 

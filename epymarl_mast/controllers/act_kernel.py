@@ -7,13 +7,14 @@ observation, H hidden units, U actions. A layer is a weight (K, in, out) and a b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Layer = tuple[Array, Array]
+Layers = tuple[Layer, Layer, Optional[Layer], Layer]
 
 
 class DenseDecision:
@@ -36,18 +37,10 @@ class DenseDecision:
         self._agent_id = agent_id
         self._inputs = networks[0]["fc1.weight"].shape[1]
         self._units = networks[0]["fc2.weight"].shape[1]
-        self._recurrent = "rnn.weight_ih" in networks[0]
 
     def read(self, networks: Sequence[Mapping[str, Array]]) -> None:
         """Take over the weights as they are now."""
-        self._fc1 = _layer(networks, "fc1.weight", "fc1.bias")
-        self._fc2 = _layer(networks, "fc2.weight", "fc2.bias")
-        self._core_hidden: Layer | None = None
-        if self._recurrent:
-            self._core_in = _layer(networks, "rnn.weight_ih", "rnn.bias_ih")
-            self._core_hidden = _layer(networks, "rnn.weight_hh", "rnn.bias_hh")
-        else:
-            self._core_in = _layer(networks, "rnn.weight", "rnn.bias")
+        self._layers = stacked_layers(networks)
 
     def reset(self, environments: int) -> None:
         """Start new episodes: zero hidden states, no last actions."""
@@ -64,15 +57,29 @@ class DenseDecision:
     ) -> Array:
         """Epsilon-greedy actions."""
         self._x[:, : observations.shape[1]] = observations
-        self.q_values = forward(
-            self._x, self._fc1, self._core_in, self._core_hidden, self._fc2, self._hidden
-        )
+        self.q_values = forward(self._x, *self._layers, self._hidden)
         actions = epsilon_greedy(self.q_values, available, epsilon, draws.reshape(-1, 2))
         if self._last_action is not None:
             block = self._x[:, self._last_action : self._last_action + self._n_actions]
             block[:] = 0.0
             block[np.arange(len(block)), actions] = 1.0
         return actions
+
+
+def stacked_layers(networks: Sequence[Mapping[str, Array]]) -> Layers:
+    """fc1, core_in, core_hidden (None of a feed-forward network) and fc2 of all networks.
+
+    Args:
+        networks: K of them, weights (out, in) and biases by their names in RNNAgent.
+    """
+    core_hidden: Layer | None = None
+    if "rnn.weight_ih" in networks[0]:
+        core_in = _layer(networks, "rnn.weight_ih", "rnn.bias_ih")
+        core_hidden = _layer(networks, "rnn.weight_hh", "rnn.bias_hh")
+    else:
+        core_in = _layer(networks, "rnn.weight", "rnn.bias")
+    fc1 = _layer(networks, "fc1.weight", "fc1.bias")
+    return fc1, core_in, core_hidden, _layer(networks, "fc2.weight", "fc2.bias")
 
 
 def _layer(networks: Sequence[Mapping[str, Array]], weight: str, bias: str) -> Layer:
@@ -111,7 +118,7 @@ def _apply(layer: Layer, x: Array) -> Array:
     if networks == 1:
         product: Array = x @ weight[0] + bias[0]
         return product
-    by_agent = x.reshape(-1, networks, x.shape[1]).swapaxes(0, 1)  # (N, E, in)
+    by_agent = x.reshape(len(x) // networks, networks, x.shape[1]).swapaxes(0, 1)  # (N, E, in)
     out: Array = (by_agent @ weight + bias).swapaxes(0, 1).reshape(len(x), -1)
     return out
 

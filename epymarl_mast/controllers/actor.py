@@ -64,10 +64,7 @@ class Actor:
         networks = self._networks()
         inputs = networks[0]["fc1.weight"].shape[1]
         first_id = inputs - n_agents if agent_id else inputs
-        # Of mast.tiny's networks the first layer may have another width, which kernels do not know.
-        plain = all(len(net["fc1.weight"]) == net["fc2.weight"].shape[1] for net in networks)
-        compiled = compiled and plain and kernels.available()
-        decision = kernels.SparseDecision if compiled else DenseDecision
+        decision = kernels.SparseDecision if compiled and kernels.available() else DenseDecision
         self._decide = decision(
             networks,
             n_agents,

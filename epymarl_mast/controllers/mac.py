@@ -11,11 +11,8 @@ from epymarl_mast.controllers.actor import Actor, can_act
 from epymarl_mast.controllers.first_layer import set_first_layer
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.networks import FIRST_LAYER
+from epymarl_mast.sparse.kernels.decision import beats_matrices
 from epymarl_mast.tiny import cut_widths
-
-# Up to these, kept weights one by one are faster than numpy's whole matrices.
-_MOST_DENSITY = 0.3
-_MOST_UNITS = 64
 
 
 def fast_mac(host: HostModules) -> Any:
@@ -111,5 +108,5 @@ def _compiles(args: Any) -> bool:
     # With ``auto`` the networks start dense.
     dense = mast.get("topology") == "dense" or sparsity == "auto"
     density = 1.0 if dense else 1.0 - sparsity
-    few = density <= _MOST_DENSITY or args.hidden_dim <= _MOST_UNITS
-    return mast.get("engine", "auto") in (("auto", "sparse") if few else ("sparse",))
+    faster = beats_matrices(density, args.hidden_dim)
+    return mast.get("engine", "auto") in (("auto", "sparse") if faster else ("sparse",))

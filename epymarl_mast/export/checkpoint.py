@@ -14,7 +14,7 @@ from epymarl_mast import __version__
 from epymarl_mast.controllers.actor import is_known_agent
 from epymarl_mast.errors import CheckpointError, ExportError
 from epymarl_mast.export.file import Header, coded
-from epymarl_mast.export.network import AgentNetwork, Array, Layer, without_dead_units
+from epymarl_mast.export.network import AgentNetwork, Array, from_rnn_agent, without_dead_units
 from epymarl_mast.learners.checkpoint import load_state
 from epymarl_mast.sparse.layers import agent_index
 
@@ -124,22 +124,8 @@ def _agent_weights(path: Path) -> dict[str, Array]:
 def _networks(weights: Mapping[str, Array], n_agents: int) -> list[AgentNetwork]:
     own = any(agent_index(name) is not None for name in weights)
     prefixes = [f"agents.{i}." for i in range(n_agents)] if own else [""]
-    return [_network({n.removeprefix(p): w for n, w in weights.items() if n.startswith(p)})
+    return [from_rnn_agent({n.removeprefix(p): w for n, w in weights.items() if n.startswith(p)})
             for p in prefixes]  # fmt: skip
-
-
-def _network(weights: Mapping[str, Array]) -> AgentNetwork:
-    def layer(weight: str, bias: str) -> Layer:
-        return Layer(weights[weight], weights[bias])
-
-    recurrent = "rnn.weight_ih" in weights
-    return AgentNetwork(
-        fc1=layer("fc1.weight", "fc1.bias"),
-        core_in=layer("rnn.weight_ih", "rnn.bias_ih") if recurrent
-        else layer("rnn.weight", "rnn.bias"),
-        core_hidden=layer("rnn.weight_hh", "rnn.bias_hh") if recurrent else None,
-        fc2=layer("fc2.weight", "fc2.bias"),
-    )  # fmt: skip
 
 
 def _observation(network: AgentNetwork, run: Mapping[str, Any]) -> int:

@@ -6,6 +6,7 @@ Legend: I inputs, F units of the first layer, H units of the core, U actions, G 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+_FC1, _FC2 = ("fc1.weight", "fc1.bias"), ("fc2.weight", "fc2.bias")
+_LINEAR = {"fc1": _FC1, "core_in": ("rnn.weight", "rnn.bias"), "fc2": _FC2}
+_GRU = {
+    "fc1": _FC1,
+    "core_in": ("rnn.weight_ih", "rnn.bias_ih"),
+    "core_hidden": ("rnn.weight_hh", "rnn.bias_hh"),
+    "fc2": _FC2,
+}  # {layer: its names in the hosts' RNNAgent}
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,52 @@ class AgentNetwork:
     def units(self) -> int:
         """Hidden units of both layers, F + H."""
         return len(self.fc1.bias) + int(self.fc2.weight.shape[1])
+
+
+def from_rnn_agent(parameters: Mapping[str, Array]) -> AgentNetwork:
+    """The network with these parameters of the hosts' RNNAgent."""
+    names = _GRU if "rnn.weight_ih" in parameters else _LINEAR
+    layers = {layer: Layer(parameters[w], parameters[b]) for layer, (w, b) in names.items()}
+    return AgentNetwork(layers["fc1"], layers["core_in"], layers.get("core_hidden"), layers["fc2"])
+
+
+def as_rnn_agents(networks: Sequence[AgentNetwork]) -> list[dict[str, Array]]:
+    """Parameters by their names in the hosts' RNNAgent, of one shape in all networks.
+
+    Smaller networks are padded to the widest by zeros: such a unit of the first layer gives 0, and
+    one of the core is read by nothing.
+    """
+    first = max(len(network.fc1.bias) for network in networks)
+    units = max(network.fc2.weight.shape[1] for network in networks)
+    return [_as_rnn_agent(network, first, units) for network in networks]
+
+
+def _as_rnn_agent(network: AgentNetwork, first: int, units: int) -> dict[str, Array]:
+    recurrent = network.core_hidden is not None
+    names, gates = (_GRU, 3) if recurrent else (_LINEAR, 1)
+    outputs_inputs = {
+        "fc1": (first, network.fc1.weight.shape[1]),
+        "core_in": (units, first),
+        "core_hidden": (units, units),
+        "fc2": (len(network.fc2.bias), units),
+    }
+    parameters: dict[str, Array] = {}
+    for name, layer in network.layers.items():
+        padded = _padded(layer, *outputs_inputs[name], gates if name.startswith("core") else 1)
+        weight, bias = names[name]
+        parameters |= {weight: padded.weight, bias: padded.bias}
+    return parameters
+
+
+def _padded(layer: Layer, outputs: int, inputs: int, gates: int) -> Layer:
+    """The same with this many inputs, and outputs of each gate."""
+    rows, columns = layer.weight.shape
+    own = rows // gates
+    weight = np.zeros((gates, outputs, inputs), np.float32)
+    weight[:, :own, :columns] = layer.weight.reshape(gates, own, columns)
+    bias = np.zeros((gates, outputs), np.float32)
+    bias[:, :own] = layer.bias.reshape(gates, own)
+    return Layer(weight.reshape(gates * outputs, inputs), bias.ravel())
 
 
 def without_dead_units(network: AgentNetwork) -> AgentNetwork:

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from epymarl_mast.controllers.act_kernel import stacked_layers
 from epymarl_mast.errors import needs_package
-from epymarl_mast.export.agent import dense_layers
 from epymarl_mast.export.file import KEY, Header, write_bytes
-from epymarl_mast.export.network import AgentNetwork
+from epymarl_mast.export.network import AgentNetwork, as_rnn_agents
 
 _OPSET = 17
 
@@ -43,7 +43,7 @@ class _Graph:
     def __init__(self, networks: Sequence[AgentNetwork]) -> None:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
-        self._layers = dense_layers(networks)
+        self._layers = stacked_layers(as_rnn_agents(networks))
         self._networks = len(networks)
 
     def model(self, header: Header) -> Any:

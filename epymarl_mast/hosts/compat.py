@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -135,6 +136,20 @@ def tensorboard_in(logger: type[Any], results: Path) -> Iterator[None]:
         setup_tb(self, str(results / "tb_logs" / Path(directory_name).name))
 
     with mock.patch.object(logger, "setup_tb", redirected):
+        yield
+
+
+@contextmanager
+def end_without_threads(run: Any) -> Iterator[None]:
+    """Both hosts end a run by two lines about each living thread and a second or two of waiting.
+
+    These threads are Sacred's heartbeat and the MongoDB driver's; their owners end them.
+
+    Args:
+        run: the host's module of that name.
+    """
+    main_thread_alone = types.SimpleNamespace(enumerate=lambda: [threading.main_thread()])
+    with mock.patch.object(run, "threading", main_thread_alone):
         yield
 
 

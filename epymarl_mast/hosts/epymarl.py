@@ -86,6 +86,7 @@ class EPyMARL(Host):
         with (
             compat.sacred_results_in(self.root / "results", results) as records,
             compat.tensorboard_in(logging.Logger, results),
+            compat.end_without_threads(importlib.import_module("run")),
             compat.arguments([str(self.main), *arguments]),
         ):
             runpy.run_path(str(self.main), run_name="__main__")

@@ -74,6 +74,7 @@ class PyMARLzooPlus(Host):
             compat.sacred_results_in(host_results, results) as records,
             compat.tensorboard_in(logging.Logger, results),
             compat.finish_without_plot_errors(main),
+            compat.end_without_threads(sys.modules["pymarlzooplus.run"]),
             compat.repositories_without_commits(),
             compat.arguments([program, *arguments]),
         ):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from epymarl_mast.options import MastOptions
 from epymarl_mast.replay import OnlineBuffer
-from epymarl_mast.sparse.auto import SparsityController
+from epymarl_mast.sparse.auto import Estimate, SparsityController
 
 
 class AutoSparsity:
@@ -22,7 +22,11 @@ class AutoSparsity:
         self._interval = options.auto_interval
         self._controller = (
             SparsityController(
-                options.auto_min, options.auto_max, options.auto_factor, options.auto_tolerance
+                options.auto_min,
+                options.auto_max,
+                options.auto_factor,
+                options.auto_tolerance,
+                options.auto_patience,
             )
             if options.sparsity == "auto"
             else None
@@ -49,11 +53,14 @@ class AutoSparsity:
 
         Args:
             evolutions: topology updates so far, with the one that is about to be made.
-            newest: the second buffer, whose episodes' mean return counts.
+            newest: the second buffer, whose episodes' returns count.
         """
-        if self._controller is None or evolutions % self._interval:
+        if self._controller is None:
             return None
-        return self._controller.decide(newest.mean_return())
+        self._controller.end_part()
+        if evolutions % self._interval:
+            return None
+        return self._controller.decide(Estimate.of(newest.returns()))
 
     def metrics(self) -> dict[str, float]:
         """``{metric: number}`` to log."""

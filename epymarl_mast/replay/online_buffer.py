@@ -70,16 +70,17 @@ class OnlineBuffer:
         drawn = torch.randperm(len(self), generator=self.generator)[:size].tolist()
         return self._take(self._places[i] for i in drawn)
 
-    def mean_return(self) -> float:
-        """Mean undiscounted return of its episodes, summed over agents if they have their own.
+    def returns(self) -> list[float]:
+        """Undiscounted return of each of its episodes, summed over agents if they have their own.
 
         Raises:
             ValueError: if it is empty.
         """
         if not self._places:
-            raise ValueError("an empty buffer has no mean return")
+            raise ValueError("an empty buffer has no returns")
         held = [place for place, _ in self._places]
-        return float(self._store["reward"][held].sum()) / len(held)
+        returns: list[float] = self._store["reward"][held].sum(dim=(1, 2)).tolist()
+        return returns
 
     def drop_stale(
         self, distance: Callable[[dict[str, Tensor]], float], bound: float, group: int, minimum: int

@@ -15,9 +15,10 @@ from epymarl_mast.report.methods import methods, methods_by
 from epymarl_mast.report.page import html_page
 from epymarl_mast.report.pictures import draw_all
 from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record, Unreadable
-from epymarl_mast.report.results import curves, over_tasks, rows
+from epymarl_mast.report.results import curves, dense_notes, over_tasks, rows
 from epymarl_mast.report.selection import Selection, select, usable
 from epymarl_mast.tracking.address import is_address, without_password
+from epymarl_mast.wording import counted
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,20 @@ def make_report(request: Request) -> Iterator[str]:
             f"--dense={request.dense}: no such method here{nearest(request.dense, known)}; "
             f"allowed are {', '.join(known)}"
         )
-    table = [*single, *over_tasks(single)]
+    aggregates, more_notes = over_tasks(single)
+    table = [*single, *aggregates]
+    notes += [*dense_notes(single), *more_notes]
     pictures = draw_all(single, curves(selection, single, request.smooth))
     request.out.mkdir(parents=True, exist_ok=True)
     written = tables.write_tables(request.out, table, selection.findings)
     for picture in pictures:
         written += picture.write(request.out, request.formats)
     left_out = sum(finding.left_out for finding in selection.findings)
+    compared = f"{counted(len(selection.runs), 'run')} compared, {left_out} left out"
     page = html_page(
         title="Report",
         command=_shown(request),
-        runs=len(selection.runs),
-        left_out=left_out,
+        compared=compared,
         last=request.last,
         performance=tables.readable(table),
         findings=tables.runs_table(selection.findings),
@@ -77,7 +80,7 @@ def make_report(request: Request) -> Iterator[str]:
 
     yield tables.markdown(tables.readable(table))
     yield from notes
-    yield f"{len(selection.runs)} runs compared, {left_out} left out"
+    yield compared
     for finding in selection.findings:
         yield f"{'left out' if finding.left_out else 'note'}: {finding.source}: {finding.problem}"
     yield f"{len(written) + 1} files in {request.out}; open {request.out / 'report.html'}"

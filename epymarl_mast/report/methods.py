@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from epymarl_mast.overrides import read_yaml, shipped_overrides
+from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_overrides
 from epymarl_mast.report.record import Record, flat
 
 NOT_COMPARED = {
@@ -74,6 +75,13 @@ def methods_by(records: Sequence[Record], keys: Sequence[str]) -> tuple[list[str
     return names, notes
 
 
+@lru_cache(maxsize=64)
+def _defaults(algorithm: str) -> dict[str, Any]:
+    """Options of a shipped algorithm; empty for another one."""
+    path = shipped_algorithms().get(algorithm)
+    return {} if path is None else flat(read_yaml(path, algorithm))
+
+
 def _overrides() -> dict[str, dict[str, Any]]:
     """``{short name: options}``, baselines first: their names say more."""
     found = {
@@ -87,14 +95,19 @@ def _overrides() -> dict[str, dict[str, Any]]:
 def _named(
     record: Record, overrides: Mapping[str, Mapping[str, Any]]
 ) -> tuple[tuple[str, ...], set[str]]:
-    """Short names of the overrides a run fits, and the options they explain."""
+    """Short names of the overrides a run fits, and the options they explain.
+
+    An override that only says what the run's own algorithm says anyway is no name for it.
+    """
     names: list[str] = []
     explained: set[str] = set()
     if "mast.topology" not in record.config:
         return (), explained
+    defaults = _defaults(record.name)
     for name, options in overrides.items():
         fits = all(record.config.get(key, _MISSING) == value for key, value in options.items())
-        if fits and not set(options) <= explained:
+        changed = {key for key, value in options.items() if defaults.get(key, _MISSING) != value}
+        if fits and not changed <= explained:
             names.append(name)
             explained |= set(options)
     return tuple(names), explained

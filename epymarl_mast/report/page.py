@@ -23,8 +23,7 @@ EXPLANATION = (
 def html_page(
     title: str,
     command: str,
-    runs: int,
-    left_out: int,
+    compared: str,
     last: int,
     performance: pd.DataFrame,
     findings: pd.DataFrame,
@@ -36,7 +35,7 @@ def html_page(
     Args:
         title: its heading.
         command: that made it.
-        runs, left_out: how many runs are in the tables, and how many are not.
+        compared: how many runs are in the tables, and how many are not.
         last: evaluations of a score.
         performance, findings: the tables.
         notes: sentences below the first table.
@@ -48,8 +47,7 @@ def html_page(
     return environment.get_template("page.html.j2").render(
         title=title,
         command=command,
-        runs=runs,
-        left_out=left_out,
+        compared=compared,
         explanation=EXPLANATION.format(last=last),
         performance=_cells(performance),
         findings=_cells(findings),

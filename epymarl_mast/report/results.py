@@ -31,7 +31,8 @@ class Row:
         metric: what ``performance`` is of.
         scores: (n,) final performance of each run.
         performance: aggregate of the scores.
-        of_dense: mean divided by that of the dense method; None where there is none.
+        dense_mean: mean of the dense method on this task; None where it has no runs.
+        of_dense: mean divided by that; None where it is not above 0, or not there.
         size_ratio, flops_train_ratio, flops_test_ratio: of dense, as logged; None for a stock
             algorithm.
         minutes: (n,) wall time of each run.
@@ -43,6 +44,7 @@ class Row:
     metric: str
     scores: Array
     performance: Aggregate
+    dense_mean: float | None
     of_dense: float | None
     size_ratio: float | None
     flops_train_ratio: float | None
@@ -93,6 +95,7 @@ def rows(selection: Selection, last: int, dense: str | None) -> list[Row]:
     found = []
     for (task, method, sparsity), runs in cells.items():
         reference = scores.get((task, _dense_of(method, runs[0], dense, scores, task), 0.0))
+        dense_mean = None if reference is None else float(reference.mean())
         own = scores[(task, method, sparsity)]
         found.append(
             Row(
@@ -102,7 +105,8 @@ def rows(selection: Selection, last: int, dense: str | None) -> list[Row]:
                 metric=selection.metric[task],
                 scores=own,
                 performance=Aggregate.of([own]),
-                of_dense=_ratio(own, reference),
+                dense_mean=dense_mean,
+                of_dense=float(own.mean()) / dense_mean if dense_mean and dense_mean > 0 else None,
                 size_ratio=_logged(runs, "mast_size_ratio"),
                 flops_train_ratio=_logged(runs, "mast_flops_train_ratio"),
                 flops_test_ratio=_logged(runs, "mast_flops_test_ratio"),
@@ -112,41 +116,66 @@ def rows(selection: Selection, last: int, dense: str | None) -> list[Row]:
     return found
 
 
-def over_tasks(found: Sequence[Row]) -> list[Row]:
+def over_tasks(found: Sequence[Row]) -> tuple[list[Row], list[str]]:
     """Aggregates of the methods that have runs on every one of several tasks.
 
-    Scores are divided by the dense method's mean where every row has one, else as they are.
+    Scores are divided by the dense method's mean where every row has one above 0. Else they are as
+    they are, or there is no aggregate where tasks have different metrics.
+
+    Returns:
+        The rows, and notes for the reader where scores could not be divided.
     """
     tasks = {row.task for row in found}
     by_label: dict[tuple[str, float], list[Row]] = defaultdict(list)
     for row in found:
         by_label[(row.method, row.sparsity)].append(row)
-    whole = {label: own for label, own in by_label.items() if {r.task for r in own} == tasks}
-    same_metric = len({row.metric for row in found}) == 1
-    to_dense = all(row.of_dense for own in whole.values() for row in own)
-    if len(tasks) < 2 or not (to_dense or same_metric):
-        return []
-    metric = "share of dense" if to_dense else found[0].metric
-    aggregates = []
-    for (method, sparsity), own in whole.items():
-        scores = [r.scores * ((r.of_dense or 1) / r.scores.mean() if to_dense else 1) for r in own]
-        aggregate = Aggregate.of(scores)
-        aggregates.append(
-            Row(
-                task="all tasks",
-                method=method,
-                sparsity=sparsity,
-                metric=metric,
-                scores=np.concatenate(scores),
-                performance=aggregate,
-                of_dense=aggregate.mean if to_dense else None,
-                size_ratio=_mean([r.size_ratio for r in own]),
-                flops_train_ratio=_mean([r.flops_train_ratio for r in own]),
-                flops_test_ratio=_mean([r.flops_test_ratio for r in own]),
-                minutes=np.concatenate([r.minutes for r in own]),
-            )
-        )
-    return aggregates
+    whole = [own for own in by_label.values() if {row.task for row in own} == tasks]
+    if len(tasks) < 2 or not whole:
+        return [], []
+    reasons = sorted(
+        {_why_not_divided(row) for own in whole for row in own if row.of_dense is None}
+    )
+    if reasons and len({row.metric for row in found}) > 1:
+        return [], [f"all tasks is left out, as tasks have several metrics: {'; '.join(reasons)}"]
+    notes = [f"all tasks: scores are not divided by dense means: {'; '.join(reasons)}"]
+    return [_over_tasks(own, to_dense=not reasons) for own in whole], notes if reasons else []
+
+
+def _why_not_divided(row: Row) -> str:
+    if row.dense_mean is None:
+        return f"no dense runs to compare {row.method} with on {row.task}"
+    return f"the dense mean on {row.task} is {row.dense_mean:.3g}"
+
+
+def _over_tasks(own: Sequence[Row], to_dense: bool) -> Row:
+    scores = [
+        row.scores / row.dense_mean if to_dense and row.dense_mean else row.scores for row in own
+    ]
+    aggregate = Aggregate.of(scores)
+    return Row(
+        task="all tasks",
+        method=own[0].method,
+        sparsity=own[0].sparsity,
+        metric="share of dense" if to_dense else own[0].metric,
+        scores=np.concatenate(scores),
+        performance=aggregate,
+        dense_mean=None,
+        of_dense=aggregate.mean if to_dense else None,
+        size_ratio=_mean([row.size_ratio for row in own]),
+        flops_train_ratio=_mean([row.flops_train_ratio for row in own]),
+        flops_test_ratio=_mean([row.flops_test_ratio for row in own]),
+        minutes=np.concatenate([row.minutes for row in own]),
+    )
+
+
+def dense_notes(found: Sequence[Row]) -> list[str]:
+    """What to know about tasks whose dense mean nothing can be divided by."""
+    means = {(row.task, row.dense_mean) for row in found if row.dense_mean is not None}
+    return [
+        f"of dense is empty on {task}: the dense mean there is {mean:.3g}"
+        for task, mean in sorted(means)
+        if mean <= 0
+    ]
 
 
 def curves(selection: Selection, found: Sequence[Row], smooth: bool) -> list[Curve]:
@@ -198,12 +227,6 @@ def _dense_of(
     ours, stock = f"{run.name} dense", run.name.removeprefix("mast_")
     candidates = [ours, *([method] if (task, method, 0.0) in scores else []), stock]
     return next((name for name in candidates if (task, name, 0.0) in scores), "")
-
-
-def _ratio(own: Array, reference: Array | None) -> float | None:
-    if reference is None or reference.mean() <= 0:
-        return None
-    return float(own.mean() / reference.mean())
 
 
 def _logged(runs: Sequence[Record], metric: str) -> float | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from epymarl_mast.report.record import RETURN, WIN_RATE, Record, Unreadable
+from epymarl_mast.wording import counted
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def select(
     for run in chosen:
         count = len(run.series[metrics[run.task]].values)
         if count < last:
-            what = f"{count} evaluations, where the mean of the last {last} was asked for"
+            what = (
+                f"{counted(count, 'evaluation')}, where the mean of the last {last} was asked for"
+            )
             findings.append(Finding(run.source, what, False))
     findings += _unlike_versions(chosen, [methods[i] for i in sorted(kept)])
     return Selection(chosen, [methods[i] for i in sorted(kept)], metrics, findings)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
+from epymarl_mast.cli import doctor
 from epymarl_mast.cli.app import app
 from epymarl_mast.hosts import PyMARLzooPlus
 
@@ -118,6 +121,40 @@ def test_doctor_names_what_is_there_and_mends_what_is_not(invoke, monkeypatch, t
     assert "1 below" in invoke("doctor")
     for line in lines.values():
         assert line.startswith(("ok ", "missing ")), line
+
+
+def test_doctor_names_each_extra_or_how_to_install_it(invoke, monkeypatch, repository):
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    declared = {
+        extra: [re.match(r"[\w-]+", requirement)[0] for requirement in requirements]
+        for extra, requirements in project["optional-dependencies"].items()
+        if extra not in ("host", "dev")  # the host has lines of its own
+    }
+    assert declared == {extra: names for extra, (_, *names) in doctor.EXTRAS.items()}
+    installed = invoke("doctor")
+    assert re.search(r"^ok +agents to deploy \[export\] +safetensors \d", installed, re.MULTILINE)
+
+    found = importlib.metadata.version
+    extras = {name for names in declared.values() for name in names}
+
+    def nothing(name):
+        if name in extras:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", nothing)
+    missing = [
+        line for line in invoke("doctor").splitlines() if "[" in line and "epymarl-mast" in line
+    ]
+    assert [line.split("pip install ")[1] for line in missing if "] " in line] == [
+        "'epymarl-mast[report]' (for pandas, scipy, matplotlib, jinja2)",
+        "'epymarl-mast[export]' (for safetensors)",
+        "'epymarl-mast[onnx]' (for safetensors, onnx)",
+        "'epymarl-mast[ray]' (for ray)",
+        "'epymarl-mast[mamujoco]' (for gymnasium-robotics)",
+        "'epymarl-mast[mongo]' (for pymongo)",
+    ]
 
 
 def test_doctor_names_a_broken_epymarl_home(invoke, monkeypatch, tmp_path):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from epymarl_mast.export.checkpoint import as_exported
+from epymarl_mast.sparse import kernels
 
-COMPUTE = ["numpy", *(["numba"] if importlib.util.find_spec("numba") else [])]
+COMPUTE = ["numpy", *(["numba"] if kernels.available() else [])]
 
 
 class TorchAgent(nn.Module):

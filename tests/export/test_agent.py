@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from epymarl_mast.errors import ExportError
-from epymarl_mast.export import ExportedAgent, load_agent
+from epymarl_mast.export import ExportedAgent
 from epymarl_mast.export.file import write_agent
+from epymarl_mast.sparse import kernels
 
 KINDS = {
     "gru": {},
@@ -20,7 +21,10 @@ KINDS = {
         "own": True, "recurrent": False, "last_action": False, "agent_id": False,
     },
     "very sparse": {"density": 0.02},
+    "per agent, very sparse, so of several widths": {"own": True, "density": 0.04},
+    "per agent linear, of several widths": {"own": True, "density": 0.04, "recurrent": False},
     "nothing left": {"density": 0.0},
+    "per agent, nothing left": {"own": True, "density": 0.0},
 }  # fmt: skip
 
 
@@ -101,15 +105,34 @@ print(*{name.partition(".")[0] for name in sys.modules}, sep="\\n")
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.split())
-    assert {"epymarl_mast", "numpy"} <= loaded
+    assert {"epymarl_mast", "numpy", *(["numba"] if kernels.available() else [])} <= loaded
     assert not loaded & {"torch", "sacred", "gymnasium", "pymarlzooplus", "learners", "typer"}
 
 
-def test_without_numba_it_acts_by_numpy(exported, make_agent, make_run, tmp_path, monkeypatch):
+BROKEN_NUMBA = """
+import sys
+sys.modules["numba"] = None
+import numpy as np
+from epymarl_mast.export import load_agent
+print(load_agent("agent.safetensors").act(np.zeros((2, 6)), np.ones((2, 3))).shape)
+load_agent("agent.safetensors", "numba")
+"""
+
+
+def test_without_numba_it_acts_by_numpy(exported, make_agent, make_run, tmp_path):
     header, networks = exported([make_agent(11, 16, 3, 0.5)], make_run(2, 3))
     write_agent(tmp_path / "agent.safetensors", header, networks)
-    monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "epymarl_mast.export.kernel", raising=False)
-    load_agent(tmp_path / "agent.safetensors").act(np.zeros((2, 6)), np.ones((2, 3)))
-    with pytest.raises(ExportError, match="compute='numba' needs numba"):
-        load_agent(tmp_path / "agent.safetensors", "numba")
+    program = [sys.executable, "-c", BROKEN_NUMBA]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "(2,)\n"
+    assert "ExportError: compute='numba' is not allowed here: it needs numba" in done.stderr
+
+
+def test_auto_takes_whole_matrices_where_they_are_faster(exported, make_agent, make_run):
+    """Of a wide dense network; a sparse or a small one is computed by its kept weights."""
+    kinds = []
+    for hidden, density in ((128, 1.0), (128, 0.1), (32, 1.0)):
+        agent = make_agent(11, hidden, 3, density)
+        kinds.append(type(ExportedAgent(*exported([agent], make_run(2, 3)))._decide).__name__)
+    few = "SparseDecision" if kernels.available() else "DenseDecision"
+    assert kinds == ["DenseDecision", few, few]

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from epymarl_mast.export.network import AgentNetwork, Layer, without_dead_units
+from epymarl_mast.export.network import (
+    AgentNetwork,
+    Layer,
+    as_rnn_agents,
+    from_rnn_agent,
+    without_dead_units,
+)
 
 
 def layer(weight, bias):
@@ -62,3 +68,22 @@ def test_few_weights_leave_few_units(exported, make_agent, make_run, recurrent):
     agent = make_agent(9, 32, 4, 0.03, recurrent)
     header, [network] = exported([agent], make_run(2, 4, last_action=False))
     assert header.removed_units == 64 - network.units > 10
+
+
+def test_networks_of_several_widths_are_padded_to_the_widest():
+    wide = AgentNetwork(
+        layer(np.ones((2, 3)), [1, 2]), layer(np.full((6, 2), 2), np.arange(6)),
+        layer(np.full((6, 2), 3), np.arange(6)), layer(np.full((1, 2), 4), [5]),
+    )  # fmt: skip
+    narrow = AgentNetwork(
+        layer(np.ones((1, 3)), [1]), layer([[1], [2], [3]], [4, 5, 6]),
+        layer([[7], [8], [9]], [1, 2, 3]), layer([[4]], [5]),
+    )  # fmt: skip
+    first, second = as_rnn_agents([wide, narrow])
+    assert first["rnn.weight_ih"].tolist() == [[2, 2]] * 6
+    assert second["fc1.weight"].tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert second["rnn.weight_ih"].tolist() == [[1, 0], [0, 0], [2, 0], [0, 0], [3, 0], [0, 0]]
+    assert second["rnn.bias_ih"].tolist() == [4, 0, 5, 0, 6, 0]
+    assert second["rnn.weight_hh"][::2].tolist() == [[7, 0], [8, 0], [9, 0]]
+    assert second["fc2.weight"].tolist() == [[4, 0]]
+    assert from_rnn_agent(first).layers["core_hidden"].bias.tolist() == list(range(6))

@@ -102,6 +102,7 @@ def test_a_mongo_that_is_killed_costs_nothing(mast_train, records, own_mongo, tm
     assert text.count(f"mast: warning: MongoDB at {address} is lost") == 1, text
     assert text.count("is incomplete, that in files is complete") == 1
     assert "Traceback" not in text
+    assert "thread" not in text.lower().replace("stopping all threads", "")
     [(folder, _, metrics)] = records(tmp_path)
     assert json.loads((folder / "run.json").read_text())["status"] == "COMPLETED"
     assert len(metrics["loss"]) > 50

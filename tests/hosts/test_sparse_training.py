@@ -514,3 +514,19 @@ def test_auto_sparsity_follows_its_controller(
     number, _ = sparse_learner({**mast, "sparsity": 0.5}, seed=99)
     with pytest.raises(CheckpointError, match="the sparsity options differ"):
         number.load_models(str(tmp_path))
+
+
+@pytest.mark.parametrize("engine", ["masked", "sparse"])
+def test_a_denser_step_regrows_weights(
+    sparse_learner, train_on_random_episodes, monkeypatch, engine
+):
+    mast = {"sparsity": "auto", "topology_interval": 1, "engine": engine}
+    learner, log = sparse_learner(mast)
+    asked = iter([0.8, 0.8, 0.5, 0.5])
+    monkeypatch.setattr(learner.auto, "decide", lambda evolution, newest: next(asked))
+    train_on_random_episodes(learner, 4, look=assert_nothing_outside_the_masks)
+    expected = pytest.approx([0.8, 0.8, 0.5, 0.5], abs=0.01)
+    assert log.stats["mast_sparsity_total"] == expected
+    for layer in learner.networks.topology.layers:
+        masks = learner.networks.topology.masks
+        assert sum(int(masks[member].sum()) for member in layer.members) == layer.kept

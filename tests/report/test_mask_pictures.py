@@ -90,7 +90,7 @@ def test_mast_masks_writes_pictures_and_an_animation(invoke, history, tmp_path):
                             **packed({"agent.fc1.weight": mask, "mixer.w": mask}))  # fmt: skip
     out = tmp_path / "out"
     said = invoke(tmp_path, "--out", out)
-    assert "2 snapshots of 1 layers; 3 files" in said
+    assert "2 snapshots of 1 layer; 3 files" in said
     assert {path.name for path in out.iterdir()} == {
         "connections-agent.fc1.weight.png",
         "masks-agent.fc1.weight.gif",

@@ -62,6 +62,67 @@ def test_all_tasks_are_normalised_to_dense_first(table):
     assert row["iqm"] == pytest.approx(statistics.mean(sorted(scores)[2:6]), abs=1e-12)
 
 
+@pytest.fixture
+def reported(tmp_path):
+    """Make a report of the runs below a folder: the table, and all lines."""
+
+    def make(**request):
+        lines = list(make_report(Request((str(tmp_path),), tmp_path / "out", **request)))
+        assert {path.name for path in (tmp_path / "out").iterdir()} >= {"report.html"}
+        table = pd.read_csv(tmp_path / "out" / "performance.csv")
+        return table.set_index(["task", "method"]), lines
+
+    return make
+
+
+def test_a_dense_mean_of_zero_is_told(record, configure, reported, tmp_path):
+    """Nothing can be divided by it: no share, and raw means over all tasks."""
+    for task, mast, dense in (("3m", 0.6, 0.5), ("8m", 0.2, 0.0)):
+        for seed in (1, 2):
+            record(configure(task=task, seed=seed), mast)
+            record(configure("dense", task=task, seed=seed), dense)
+    table, lines = reported()
+    assert table.loc[("3m", "mast_qmix"), "of_dense"] == pytest.approx(1.2)
+    assert np.isnan(table.loc[("8m", "mast_qmix"), "of_dense"])
+    assert table.loc[("all tasks", "mast_qmix"), "metric"] == "test_battle_won_mean"
+    assert table.loc[("all tasks", "mast_qmix"), "mean"] == pytest.approx(0.4)
+    notes = [
+        "of dense is empty on 8m: the dense mean there is 0",
+        "all tasks: scores are not divided by dense means: the dense mean on 8m is 0",
+    ]
+    assert [line for line in lines if line in notes] == notes
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(note in page for note in notes)
+
+
+def test_a_method_that_scores_zero_is_compared_all_the_same(record, configure, reported):
+    for task, mast in (("3m", 0.0), ("8m", 0.3)):
+        for seed in (1, 2):
+            record(configure(task=task, seed=seed), mast)
+            record(configure("dense", task=task, seed=seed), 0.6)
+    table, lines = reported()
+    row = table.loc[("all tasks", "mast_qmix")]
+    assert (row["metric"], row["mean"]) == ("share of dense", pytest.approx(0.25))
+    assert not [line for line in lines if "dense mean" in line]
+
+
+def test_tasks_without_dense_runs_are_told(record, configure, reported):
+    for task, metric in (("3m", "test_battle_won_mean"), ("lbf", "test_return_mean")):
+        record(configure(task=task), 0.5, metric=metric)
+    table, lines = reported()
+    assert "all tasks" not in table.index.get_level_values("task")
+    assert (
+        "all tasks is left out, as tasks have several metrics: no dense runs to compare mast_qmix "
+        "with on 3m; no dense runs to compare mast_qmix with on lbf"
+    ) in lines
+
+
+def test_one_run_is_said_as_one(record, configure, reported):
+    record(configure(), 0.5)
+    _, lines = reported()
+    assert "1 run compared, 0 left out" in lines
+
+
 def quantiles_of_all_resamples(tasks, statistic, near):
     """The exact bootstrap distribution, by listing every resample of every task."""
     draws = itertools.product(*(itertools.product(t, repeat=len(t)) for t in tasks))

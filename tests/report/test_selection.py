@@ -95,6 +95,26 @@ def test_other_options_are_other_methods(record, configure, chosen):
     assert not findings
 
 
+def test_what_an_algorithm_says_anyway_is_no_other_method(record, configure, chosen):
+    """FACMAC's operator is max, which takes Soft Mellowmax out of others; so with rnn_ns."""
+    for algorithm in ("mast_facmac", "mast_comix", "mast_qmix_ns", "mast_qmix"):
+        record(configure(algorithm=algorithm), 0.5)
+        record(configure("rigl", algorithm=algorithm), 0.5)
+    record(configure("no_soft_mellowmax"), 0.5)
+    selection, _, _ = chosen()
+    assert sorted(selection.methods) == [
+        "mast_comix",
+        "mast_comix rigl",
+        "mast_facmac",
+        "mast_facmac rigl",
+        "mast_qmix",
+        "mast_qmix no_soft_mellowmax",
+        "mast_qmix rigl",
+        "mast_qmix_ns",
+        "mast_qmix_ns rigl",
+    ]
+
+
 def test_groups_that_mix_methods_say_so(record, configure, chosen):
     record(configure(seed=1), 0.5)
     record(configure("rigl", seed=2), 0.5)

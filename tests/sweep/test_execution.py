@@ -200,7 +200,10 @@ def test_dry_run_lists_and_estimates(invoke, sweep_file):
         RunState(run).finish(seconds)
     said = invoke("sweep", file, "--dry-run", "--workers", "3")
     assert "finished in 60 s" in said
-    assert "6 runs left: about 3.0 minutes with 3 at a time, by the mean of 2 finished" in said
+    assert (
+        "6 runs left: about 3.0 minutes with 3 at a time, by the mean time of 2 finished runs"
+        in said
+    )
 
 
 def test_slurm_gets_a_task_for_each_run_that_is_left(invoke, sweep_file, tmp_path):
@@ -224,4 +227,4 @@ def test_a_sweep_that_is_done_does_nothing(invoke, sweep_file):
     for run in read_sweep(file).runs:
         RunState(run).folder.mkdir(parents=True)
         RunState(run).finish(1.0)
-    assert "all 8 runs have finished" in invoke("sweep", file)
+    assert "nothing left to do, 8 runs finished" in invoke("sweep", file)

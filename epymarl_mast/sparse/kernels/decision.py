@@ -1,7 +1,7 @@
 """Decisions of all agents on kept weights only, one compiled call each.
 
 Legend: E environments, N agents, R = E*N rows, K networks (1 shared, or N); I inputs, O
-observation, H hidden units, U actions.
+observation, F units of the first layer, H of the core, U actions.
 """
 
 from __future__ import annotations
@@ -12,12 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epymarl_mast.sparse.kernels.host import call, loops
-from epymarl_mast.sparse.kernels.patterns import Floats, Indices
 
 _LANES = 16  # of a block: emit.WIDTH, which cannot be imported without numba
+_MOST_DENSITY = 0.3  # up to one of these two, numpy's whole matrices are slower
+_MOST_UNITS = 64
 _NOTHING = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
 
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
 Network = Mapping[str, Floats]
+
+
+def beats_matrices(density: float, units: int) -> bool:
+    """Whether kept weights one by one are faster than numpy's whole matrices, as measured.
+
+    Args:
+        density: share of weights that are kept.
+        units: hidden units of the core.
+    """
+    return density <= _MOST_DENSITY or units <= _MOST_UNITS
 
 
 class SparseDecision:
@@ -25,7 +38,7 @@ class SparseDecision:
 
     Args:
         networks: K of them, their weights (out, in) and biases by their names in RNNAgent, float32.
-            With a ``rnn.weight_ih`` they are recurrent. Their shapes are kept for good.
+            With a ``rnn.weight_ih`` they are recurrent. All have the same shapes, kept for good.
         n_agents: N.
         last_action: input at which the one-hot last action begins; None if it is not read.
         agent_id: input at which the one-hot id begins; None if it is not read.
@@ -45,9 +58,11 @@ class SparseDecision:
         self._n_actions = len(first["fc2.bias"])
         self._last_action = -1 if last_action is None else last_action
         self._agent_id = agent_id
-        self._units, self._inputs = first["fc1.weight"].shape
+        self._first, self._inputs = first["fc1.weight"].shape
+        self._units = first["fc2.weight"].shape[1]
         self._recurrent = "rnn.weight_ih" in first
-        self._rows = (5 if self._recurrent else 2) * self._units + self._n_actions
+        core = (4 if self._recurrent else 1) * self._units
+        self._rows = self._first + core + self._n_actions
         # Room for all weights and one more; memory that is never written is never taken.
         room = 1 + sum(weight.size for network in networks for weight in network.values())
         self._columns, self._values = np.empty(room, np.int32), np.empty(room, np.float32)
@@ -76,7 +91,7 @@ class SparseDecision:
         lanes = len(self._actions) // self._networks
         blocks = self._networks * -(-lanes // _LANES)
         self._x = np.zeros((blocks, self._inputs, _LANES), np.float32)
-        self._zh = np.zeros((blocks, 2, 2 * self._units, _LANES), np.float32)
+        self._zh = np.zeros((blocks, 2, self._first + self._units, _LANES), np.float32)
         self._q = np.zeros((blocks, self._n_actions, _LANES), np.float32)
         if self._agent_id is not None:
             ids = np.arange(len(self._actions)) % self._n_agents
@@ -108,7 +123,7 @@ class SparseDecision:
             loops().decide,
             observations, available, epsilon, draws,
             self._starts, self._columns, self._values, self._biases,
-            self._networks, self._recurrent, self._units, self._last_action,
+            self._networks, self._recurrent, self._first, self._units, self._last_action,
             x, zh, self._step, q, self._actions,
         )  # fmt: skip
         self._step += 1

@@ -1,9 +1,9 @@
 """A decision of all agents in one call, and the kept weights that it reads.
 
 Legend: a block is 16 lanes, features-major; WIDTH = 16. K networks, of I inputs (O of them the
-observation), H hidden units and U actions; R rows, one for each agent of each environment. Rows of
-all layers of all networks lie below each other: H of fc1, 4H of a GRU cell (r, u, n from the input,
-n from the hidden state) or H of a linear layer, U of fc2.
+observation), F units of the first layer, H of the core and U actions; R rows, one for each agent of
+each environment. Rows of all layers of all networks lie below each other: F of fc1, 4H of a GRU
+cell (r, u, n from the input, n from the hidden state) or H of a linear layer, U of fc2.
 """
 
 # Compiled functions take arrays and offsets, whose types numba finds itself.
@@ -40,9 +40,9 @@ def append_network(fc1, core, core_hidden, fc2, starts, columns, values, biases,
     A layer is (weight, bias); ``core_hidden`` is empty for a feed-forward network. ``row`` is the
     network's first one, and ``starts[row]`` says how many weights came before.
     """
-    units = len(fc1[1])
+    first, units = len(fc1[1]), fc2[0].shape[1]
     k = starts[row]
-    for j in range(units):
+    for j in range(first):
         k = append_row(fc1[0][j], 0, columns, values, k)
         biases[row] = fc1[1][j]
         row += 1
@@ -58,7 +58,7 @@ def append_network(fc1, core, core_hidden, fc2, starts, columns, values, biases,
                 k = append_row(core[0][at], 0, columns, values, k)
                 biases[row] += core[1][at]
             if reads_hidden:
-                k = append_row(core_hidden[0][at], units, columns, values, k)
+                k = append_row(core_hidden[0][at], first, columns, values, k)
                 biases[row] += core_hidden[1][at]
             row += 1
             starts[row] = k
@@ -74,16 +74,31 @@ def append_network(fc1, core, core_hidden, fc2, starts, columns, values, biases,
 
 @compiled
 def action_values(
-    starts, columns, values, biases, row, recurrent, x, x0, zh, before, after, units, q, q0, actions
+    starts,
+    columns,
+    values,
+    biases,
+    row,
+    recurrent,
+    x,
+    x0,
+    zh,
+    before,
+    after,
+    first,
+    units,
+    q,
+    q0,
+    actions,
 ):
     """Values of one block: q = fc2(h'), h' = core(z, h), z = relu(fc1(x)).
 
     ``before`` and ``after`` are the places in zh of [z, h] of this step and of the next.
     """
-    for j in range(units):
+    for j in range(first):
         relu_unit(x, x0, columns, values, starts, biases, row + j, zh, before + j * WIDTH)
-    row += units
-    hidden = units * WIDTH
+    row += first
+    hidden = first * WIDTH
     for j in range(units):
         at = hidden + j * WIDTH
         if recurrent:
@@ -130,6 +145,7 @@ def decide(
     biases,
     networks,
     recurrent,
+    first_units,
     units,
     last_action,
     x,
@@ -150,7 +166,7 @@ def decide(
         epsilon: probability of a random action.
         draws: (2 R,) uniform numbers.
         starts, columns, values, biases: kept weights, see :func:`append_network`.
-        networks, recurrent, units: K, whether they are GRUs, H.
+        networks, recurrent, first_units, units: K, whether they are GRUs, F, H.
         last_action: the feature where the one-hot last action begins, -1 for nowhere.
         x, zh, q: blocks of inputs, states and action values.
         step: 0 at an episode's first decision, then 1, 2, …
@@ -160,7 +176,7 @@ def decide(
     lanes = rows // networks
     blocks = (lanes + WIDTH - 1) // WIDTH
     x_size = len(x) // (networks * blocks)
-    zh_size = 2 * units * WIDTH
+    zh_size = (first_units + units) * WIDTH
     of_network = (len(starts) - 1) // networks
     for network in range(networks):
         for block in range(blocks):
@@ -176,7 +192,7 @@ def decide(
             after = (2 * number + (step + 1) % 2) * zh_size
             action_values(
                 starts, columns, values, biases, network * of_network, recurrent,
-                x, x0, zh, before, after, units, q, q0, n_actions,
+                x, x0, zh, before, after, first_units, units, q, q0, n_actions,
             )  # fmt: skip
             for lane in range(count):
                 r = (first + lane) * networks + network

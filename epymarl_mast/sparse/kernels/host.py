@@ -40,7 +40,7 @@ def available() -> bool:
 
 @lru_cache(maxsize=1)
 def loops() -> SimpleNamespace:
-    """The compiled functions; says so once where their first call will compile them."""
+    """The compiled functions."""
     from epymarl_mast.sparse.kernels import (
         agent_loops,
         decision_loops,
@@ -48,7 +48,6 @@ def loops() -> SimpleNamespace:
         operator_loops,
     )
     from epymarl_mast.sparse.kernels import loops as shared
-    from epymarl_mast.sparse.kernels.cache import is_cached
 
     entries = (
         agent_loops.agent_forward,
@@ -62,8 +61,6 @@ def loops() -> SimpleNamespace:
         decision_loops.append_network,
         decision_loops.decide,
     )
-    if not all(map(is_cached, entries)):
-        logger.info("Compiling the sparse kernels at their first use, half a minute in all")
     return SimpleNamespace(**{entry.__name__: entry for entry in entries})
 
 
@@ -78,9 +75,19 @@ def call(function: Any, *arguments: Any) -> None:
     if entry is not None:
         entry(*arguments)
         return
+    from epymarl_mast.sparse.kernels.cache import is_cached
+
+    if not is_cached(function):
+        _announce()
     with _alone(function.stats.cache_path):
         function(*arguments)
     (_entries[function],) = (code.entry_point for code in function.overloads.values())
+
+
+@lru_cache(maxsize=1)
+def _announce() -> None:
+    # Not as info: PyMARLzoo+ shows that of its own logger alone.
+    logger.warning("Compiling the sparse kernels at their first use, up to half a minute in all")
 
 
 @contextmanager

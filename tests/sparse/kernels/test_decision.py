@@ -23,16 +23,19 @@ SHAPES = [  # E, N, O, H, U
 class Case:
     """Random networks and what their agents see."""
 
-    def __init__(self, shape, density, *, recurrent=True, networks=1, inputs=2, seed=0):
+    def __init__(self, shape, density, *, recurrent=True, networks=1, inputs=2, first=None, seed=0):
         self.random = np.random.default_rng(seed)
         self.environments, self.agents, self.observed, units, self.actions = shape
         last_action = self.observed if inputs > 0 else None
         agent_id = self.observed + self.actions if inputs > 1 else None
         width = self.observed + self.actions * (inputs > 0) + self.agents * (inputs > 1)
-        core = (3 * units, units) if recurrent else (units, units)
+        gates, first = 3 if recurrent else 1, units if first is None else first
         names = ("rnn.weight_ih", "rnn.weight_hh") if recurrent else ("rnn.weight",)
-        shapes = {"fc1.weight": (units, width), "fc2.weight": (self.actions, units)}
-        shapes |= dict.fromkeys(names, core)
+        shapes = {"fc1.weight": (first, width), "fc2.weight": (self.actions, units)}
+        shapes |= {
+            name: (gates * units, inputs_of)
+            for name, inputs_of in zip(names, (first, units), strict=False)
+        }
         self.networks = [self._network(shapes, density) for _ in range(networks)]
         self.sparse, self.dense = (
             kind(self.networks, self.agents, last_action=last_action, agent_id=agent_id)
@@ -74,6 +77,14 @@ class Case:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_equals_whole_matrices(shape, density, per_agent, recurrent):
     case = Case(shape, density, recurrent=recurrent, networks=shape[1] if per_agent else 1)
+    case.start()
+    case.check(steps=4)
+
+
+@pytest.mark.parametrize("recurrent", [True, False], ids=["gru", "linear"])
+@pytest.mark.parametrize("first", [0, 5, 40])
+def test_the_first_layer_may_have_another_width(first, recurrent):
+    case = Case((2, 3, 5, 16, 4), 0.5, recurrent=recurrent, networks=3, first=first)
     case.start()
     case.check(steps=4)
 
