@@ -1,4 +1,7 @@
-"""Errors a user can mend. The command line prints them as one line and exits with code 2."""
+"""Errors a user can mend. The command line prints them as one line and exits with their code.
+
+2 is wrong input, found before anything starts; 1 is a run that failed (docs/faults.md).
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,24 @@ class ReportError(MastError):
     """A record of a run that does not hold what is to be shown."""
 
 
+class RunError(MastError):
+    """A run that was under way and cannot go on; the message says why and what to do."""
+
+    exit_code = 1
+
+
+class RunFailed(SystemExit):
+    """A run that ended with an error after its record was begun.
+
+    Attributes:
+        folder: the record's directory.
+    """
+
+    def __init__(self, code: object, folder: Path) -> None:
+        super().__init__(code)
+        self.folder = folder
+
+
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C in a run that has a record.
 
@@ -50,6 +71,14 @@ class RunInterrupted(KeyboardInterrupt):
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))
         self.folder = folder
+
+
+def warn(text: str) -> None:
+    """One line on standard error about something that does not end the run.
+
+    Not :func:`warnings.warn`, which PyMARLzoo+ silences.
+    """
+    print(f"mast: warning: {text}", file=sys.stderr, flush=True)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -75,7 +104,7 @@ def needs_package(what: str, extra: str) -> Iterator[None]:
 
 
 def exits_cleanly(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn a :class:`MastError` into one line on standard error and exit code 2.
+    """Turn a :class:`MastError` into one line on standard error and its exit code.
 
     Sacred prints the stack of any exception that reaches it, but lets ``SystemExit`` through.
     """

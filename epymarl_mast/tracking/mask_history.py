@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from epymarl_mast.errors import ReportError
+from epymarl_mast.errors import ReportError, warn
 
 Array = npt.NDArray[Any]
 
@@ -56,10 +56,14 @@ class MaskRecorder:
         masks = {name: mask.cpu().numpy() for name, mask in self._topology.masks.items()}
         if self._run is None or not masks:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"masks_{self._t_env:012d}.npz"
-            np.savez_compressed(path, allow_pickle=False, **packed(masks))
-            self._run.add_artifact(str(path), path.name)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / f"masks_{self._t_env:012d}.npz"
+                np.savez_compressed(path, allow_pickle=False, **packed(masks))
+                self._run.add_artifact(str(path), path.name)
+        except OSError as error:
+            warn(f"no snapshot of the masks at t_env={self._t_env} ({error.strerror}): "
+                 f"make room in {tempfile.gettempdir()}")  # fmt: skip
 
 
 def packed(masks: Mapping[str, Array]) -> dict[str, Array]:

@@ -75,5 +75,8 @@ def from_here(path: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # of a run that could not write it
+        return {}
     return content if isinstance(content, dict) else {}

@@ -12,9 +12,9 @@ from epymarl_mast.costs import training_cost
 from epymarl_mast.errors import CheckpointError, OptionError
 from epymarl_mast.learners import LEARNERS, MastQLearner, engines
 from epymarl_mast.learners.batch import Transitions
+from epymarl_mast.learners.invariants import violations
 from epymarl_mast.networks import Task, network_shapes
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
-from epymarl_mast.sparse.optimizer_state import per_weight_state
 
 DIMS = {"n_agents": 3, "obs": 9, "state": 11, "n_actions": 5}
 PER_AGENT = {"mac": "non_shared_mac", "agent": "rnn_ns"}
@@ -55,18 +55,7 @@ def train_on_random_episodes(bench):
 
 
 def assert_nothing_outside_the_masks(learner):
-    masks = learner.networks.topology.masks
-    states = learner.trained.state()
-    for name, mask in masks.items():
-        weight = learner.networks.weights[name]
-        assert not weight[~mask].any(), f"weight {name}"
-        if name in learner.networks.target_weights:
-            assert not learner.networks.target_weights[name][~mask].any(), f"target {name}"
-        for key in per_weight_state(learner.optimiser):
-            kept = states[name].get(key)
-            assert kept is None or not kept[~mask].any(), f"{key} of {name}"
-    for layer in learner.networks.topology.layers:
-        assert sum(int(masks[member].sum()) for member in layer.members) == layer.kept, layer.name
+    assert list(violations(learner)) == []
 
 
 CASES = {
