@@ -17,10 +17,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_MOST_CHARACTERS = 2000
+
+
 class MastError(Exception):
-    """Base of all errors below; the message names what is wrong and what is allowed."""
+    """Base of all errors below; the message names what is wrong and what is allowed.
+
+    It is one line, whatever a file or a command line put into it.
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        said = printable(super().__str__())
+        return said if len(said) <= _MOST_CHARACTERS else f"{said[:_MOST_CHARACTERS]} …"
 
 
 class OptionError(MastError, ValueError):
@@ -71,6 +81,11 @@ class RunInterrupted(KeyboardInterrupt):
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))
         self.folder = folder
+
+
+def printable(text: object) -> str:
+    """Text from elsewhere without what would move a terminal's cursor, or end a line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
 def warn(text: str) -> None:

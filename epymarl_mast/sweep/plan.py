@@ -228,22 +228,28 @@ def _run(
         config=config,
         env_config=environment.env_config,
         overrides=overrides,
-        options=tuple((key, _hashable(value)) for key, value in keys.items()),
+        options=tuple((key, _hashable(key, value)) for key, value in keys.items()),
         host=str(Path(plan.host).expanduser()) if plan.host else None,
         results=results,
         mongo=plan.mongo,
     )
 
 
-def _hashable(value: Value) -> Value:
-    return tuple(value) if isinstance(value, list) else value
+def _hashable(key: str, value: Value) -> Value:
+    if isinstance(value, dict):
+        raise OptionError(f"{key}={value} is not allowed: its parts are, as {key}.name: value")
+    return tuple(_hashable(key, part) for part in value) if isinstance(value, list) else value
 
 
 def _literal(value: Value) -> str:
     """A value as Sacred's parser reads it: Python's own notation, text without quotes."""
     if isinstance(value, str):
         return value
-    return repr(list(value) if isinstance(value, tuple) else value)
+    return repr(_listed(value))
+
+
+def _listed(value: Value) -> Value:
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _said(error: ValidationError) -> str:

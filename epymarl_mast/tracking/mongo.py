@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from epymarl_mast.errors import warn
-from epymarl_mast.tracking.address import database_of, without_password
+from epymarl_mast.tracking.address import database_of, resolved, without_password
 
 _SECONDS_TO_ANSWER = 3
 
@@ -149,6 +149,7 @@ def _parser(sacreds: Any) -> Any:
     """Sacred's reading of ``-m``, which knows no address with a user in it."""
 
     def parse(address: str) -> Any:
+        address = resolved(address)
         if "://" not in address:
             return sacreds(address)
         return {"url": address, "db_name": database_of(address)}
