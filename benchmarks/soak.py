@@ -3,13 +3,15 @@
 ``python benchmarks/soak.py --steps 200000 --out soak.json`` trains MAST-QMIX with topology
 evolution on level-based foraging. Every 1 000 environment steps it notes the resident memory and
 checks :func:`epymarl_mast.learners.invariants.violations`. The slope is that of a straight line
-through the memory of the second half of the run, when the buffers have long been full, with its
-95 % interval from block means (samples next to each other are not independent).
+through the second half of the run, when the buffers have long been full, with its 95 % interval
+from block means (samples next to each other are not independent): of resident memory, and of what
+the C library has handed out and not got back, which leaves out its own fragmentation.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import tempfile
@@ -36,14 +38,14 @@ class Watch:
     """Looks at a learner every so many environment steps.
 
     Attributes:
-        samples: ``(t_env, resident bytes, gradient updates, seconds)``.
+        samples: ``(t_env, resident bytes, bytes in use, gradient updates, seconds)``.
         problems: what was not as it must be.
     """
 
     def __init__(self, interval: int) -> None:
         self._interval, self._next = interval, 0
         self._started = time.monotonic()
-        self.samples: list[tuple[int, int, int, float]] = []
+        self.samples: list[tuple[float, ...]] = []
         self.problems: list[str] = []
         self.updates = 0
 
@@ -53,7 +55,8 @@ class Watch:
             return
         self._next = t_env + self._interval
         seconds = time.monotonic() - self._started
-        self.samples.append((t_env, resident_bytes(), learner.training_steps, seconds))
+        memory = (resident_bytes(), bytes_in_use())
+        self.samples.append((t_env, *memory, learner.training_steps, seconds))
         self.problems += [f"t_env={t_env}: {what}" for what in violations(learner)]
         self.updates = learner.networks.topology.updates
 
@@ -63,9 +66,23 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
 
 
-def slope(samples: list[tuple[int, int, int, float]]) -> tuple[float, float, float]:
+class _Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+        "fordblks", "keepcost")]  # fmt: skip
+
+
+def bytes_in_use() -> int:
+    """What glibc has handed out: its heap and its maps."""
+    ask = ctypes.CDLL(None).mallinfo2
+    ask.restype = _Mallinfo
+    said = ask()
+    return int(said.uordblks + said.hblkhd)
+
+
+def slope(samples: list[tuple[float, ...]], column: int) -> list[int]:
     """Bytes per 1 000 steps over the second half, and its 95 % interval."""
-    steps, memory = (np.array([row[i] for row in samples], float) for i in (0, 1))
+    steps, memory = (np.array([row[i] for row in samples], float) for i in (0, column))
     late = steps >= steps[-1] / 2
     blocks = [
         (block[:, 0].mean(), block[:, 1].mean())
@@ -73,7 +90,7 @@ def slope(samples: list[tuple[int, int, int, float]]) -> tuple[float, float, flo
     ]
     line = stats.linregress(*zip(*blocks, strict=True))
     margin = stats.t.ppf(0.975, BLOCKS - 2) * line.stderr
-    return 1000 * line.slope, 1000 * (line.slope - margin), 1000 * (line.slope + margin)
+    return [round(1000 * (line.slope + way * margin)) for way in (0, -1, 1)]
 
 
 def run(host: str, steps: int, buffer: int, results: str, extra: list[str]) -> Watch:
@@ -110,17 +127,18 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as results:
         watch = run(asked.host, asked.steps, asked.buffer, results, asked.extra)
-    per_1000, low, high = slope(watch.samples)
     seen = {
         "host": asked.host,
         "steps": watch.samples[-1][0],
         "buffer_size": asked.buffer,
-        "seconds": round(watch.samples[-1][3], 1),
-        "gradient_updates": watch.samples[-1][2],
+        "seconds": round(watch.samples[-1][4], 1),
+        "gradient_updates": watch.samples[-1][3],
         "topology_updates": watch.updates,
         "checks_of_invariants": len(watch.samples),
         "violations": watch.problems,
-        "bytes_per_1000_steps": [round(per_1000), round(low), round(high)],
+        "resident_bytes": [watch.samples[0][1], watch.samples[-1][1]],
+        "resident_bytes_per_1000_steps": slope(watch.samples, 1),
+        "bytes_in_use_per_1000_steps": slope(watch.samples, 2),
         "samples": watch.samples,
     }
     asked.out.write_text(json.dumps(seen))

@@ -40,7 +40,7 @@ class TestBlocks:
 
 
 class TestCommandLines:
-    few, many = 25, 1500
+    few, many = 25, 1000
 
     def test_what_stands_after_mast_train(self, campaign, cases, host, algorithms):
         def case(chance):
@@ -64,7 +64,7 @@ class TestCommandLines:
 
 
 class TestYaml:
-    few, many = 30, 1500
+    few, many = 30, 1000
 
     def test_files_laid_over_an_algorithm(self, campaign, cases, host, tmp_path):
         texts = [path.read_bytes() for path in sorted(overrides_dir().glob("*/*.yaml"))]
