@@ -9,7 +9,7 @@ import difflib
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -93,7 +93,8 @@ def warn(text: str) -> None:
 
     Not :func:`warnings.warn`, which PyMARLzoo+ silences.
     """
-    print(f"mast: warning: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # a log on the disk that is full, of which it speaks
+        print(f"mast: warning: {text}", file=sys.stderr, flush=True)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

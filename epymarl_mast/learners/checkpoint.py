@@ -106,14 +106,14 @@ def load_learner(learner: Any, folder: Path) -> None:
     try:
         for name, network in learner.online().items():
             _check_weights(name, networks[name], network.state_dict())
+        if (sparsity := learner.auto.load_state_dict(state.get("auto", {}))) is not None:
+            learner.networks.set_sparsity(sparsity)
+            learner.count_cost()
         learner.networks.topology.check(state["topology"])
         for name, network in learner.online().items():
             network.load_state_dict(networks[name])
         learner.trained.load_state_dict(optimiser)
         learner.copy_to_targets()
-        if (sparsity := learner.auto.load_state_dict(state.get("auto", {}))) is not None:
-            learner.networks.set_sparsity(sparsity)
-            learner.count_cost()
         learner.networks.load_state_dict(state["topology"])
         learner.follow_masks()
         learner.replay.buffer.generator.set_state(state["online_buffer_generator"])

@@ -129,7 +129,6 @@ class Topology:
             ValueError: naming the first layer whose name, shape or number of kept weights differs.
         """
         self.check(state)
-        self._check_kept(state["masks"])
         for key in ("masks", "initial_masks", "explored"):
             masks: dict[str, Tensor] = getattr(self, key)
             masks.update({n: state[key][n].to(mask.device) for n, mask in masks.items()})
@@ -137,13 +136,14 @@ class Topology:
         self.generator.set_state(state["generator"])
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Whether a saved state is of these networks, however many weights it keeps.
+        """Whether a saved state can be taken over.
 
         Raises:
-            ValueError: naming the first layer whose name or shape differs.
+            ValueError: naming the first layer whose name, shape or number of kept weights differs.
         """
         for record in ("masks", "initial_masks", "explored"):
             self._check_fits(state[record])
+        self._check_kept(state["masks"])
 
     def adopt(self, masks: Mapping[str, Tensor]) -> None:
         """Start from these masks in place of random ones.

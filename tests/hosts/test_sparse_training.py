@@ -240,9 +240,7 @@ def test_foreign_checkpoints_are_refused(sparse_learner, tmp_path):
         learner.load_models(str(tmp_path))
     learner.save_models(str(tmp_path))
     wider, _ = sparse_learner(hidden_dim=16)
-    with pytest.raises(
-        CheckpointError, match=r"agent\.fc1\.weight has shape \(12, 17\) .*\(16, 17\) here"
-    ):
+    with pytest.raises(CheckpointError, match=r"agent\.fc1\.weight has shape \(12, "):
         wider.load_models(str(tmp_path))
     (tmp_path / "SHA256SUMS").unlink()  # of what was saved
     (tmp_path / "mast.pt").write_bytes(b"not a checkpoint")
