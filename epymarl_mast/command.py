@@ -13,7 +13,7 @@ from typing import Any
 
 from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
-from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides
+from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides, user_path
 from epymarl_mast.tracking.address import is_sacreds, resolved, without_password
 
 
@@ -158,7 +158,7 @@ def override_path(file: str) -> Path:
     Raises:
         OptionError: if it is neither.
     """
-    path = Path(file)
+    path = user_path(file)
     if path.is_file():
         if path.suffix not in (".yaml", ".yml"):  # Sacred unpickles others
             raise OptionError(f"{file} is not allowed: a file whose name ends in .yaml is")

@@ -21,7 +21,7 @@ from epymarl_mast.hosts.base import Host, HostModules
 from epymarl_mast.hosts.environments import check_environment, check_gymnasium_knows
 from epymarl_mast.hosts.names import check_names
 from epymarl_mast.learners.checkpoint import check_checkpoint
-from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_environments
+from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_environments, user_path
 
 _ROOM_FOR_A_RECORD = 1 << 16  # bytes; that of a short run
 
@@ -41,7 +41,7 @@ class Invocation:
     @property
     def results(self) -> Path:
         """Where results go."""
-        return Path(self.config.get("local_results_path", "results")).expanduser().absolute()
+        return user_path(self.config.get("local_results_path", "results")).absolute()
 
 
 def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
@@ -182,7 +182,7 @@ def _where_else(kind: str, name: str) -> str:
 
 
 def _as_file(name: str) -> Path | None:
-    for path in (Path(name), Path(f"{name}.yaml")):
+    for path in (user_path(name), user_path(f"{name}.yaml")):
         if path.suffix in (".yaml", ".yml") and path.is_file():
             return path.absolute()
     return None

@@ -47,6 +47,21 @@ def shipped_file(path: str) -> Path | None:
     return file if file.is_file() else None
 
 
+def user_path(written: str | Path) -> Path:
+    """A path as a user wrote it, with ``~`` resolved.
+
+    Raises:
+        OptionError: for one that cannot be looked up: too long, of an unknown user, not for us.
+    """
+    try:
+        path = Path(written).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{str(written)[:80]} is not a path here: {reason}") from None
+    return path
+
+
 def read_yaml(path: Path, said: str) -> dict[str, Any]:
     """A YAML file that holds a block of options.
 

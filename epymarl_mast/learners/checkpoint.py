@@ -11,6 +11,7 @@ from torch import Tensor
 
 from epymarl_mast.errors import CheckpointError, OptionError
 from epymarl_mast.learners.checkpoint_files import read, write_together
+from epymarl_mast.overrides import user_path
 from epymarl_mast.sparse import Topology
 
 FILE_NAME = "mast.pt"
@@ -34,7 +35,7 @@ def check_checkpoint(config: Mapping[str, Any]) -> None:
         if config.get("evaluate"):
             raise OptionError("evaluate=True needs checkpoint_path=<folder of checkpoints>")
         return
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     steps = [p for p in folder.glob("*") if p.is_dir() and p.name.isdigit()]
     if steps:
         return
@@ -48,7 +49,7 @@ def check_checkpoint(config: Mapping[str, Any]) -> None:
 def _check_mask_source(config: Mapping[str, Any]) -> None:
     block = config.get("mast")
     source = block.get("mask_from") if isinstance(block, Mapping) else None
-    if source is None or (Path(source).expanduser() / FILE_NAME).is_file():
+    if source is None or (user_path(source) / FILE_NAME).is_file():
         return
     raise OptionError(
         f"mast.mask_from={source} holds no {FILE_NAME}: the folder of one checkpoint is allowed, "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epymarl_mast.errors import OptionError, nearest, printable
+from epymarl_mast.overrides import user_path
 from epymarl_mast.report import tables
 from epymarl_mast.report.attach import attach
 from epymarl_mast.report.database import read_database
@@ -106,7 +107,7 @@ def _metrics(request: Request) -> Collection[str]:
 
 def _read(sources: Collection[str], metrics: Collection[str]) -> Iterator[Record | Unreadable]:
     for source in sources:
-        folder = Path(source).expanduser()
+        folder = user_path(source)
         if folder.is_dir():
             yield from read_folder(folder, metrics)
         elif is_address(source):

@@ -21,7 +21,7 @@ MOST_KILOBYTES = 1 << 20
 WORDS = (
     "", " ", "0", "-1", "1e400", "nan", "-inf", "None", "True", "yes", "1.5", "é", "\x00",
     "\x1b[2J", "$\\frac{1}{$", "<script>", "a|b", "%s%n", "../../etc", "x" * 3000, "9" * 5000,
-    "2026-13-45",
+    "2026-13-45", "~nobody/x",
     "{'py/object': 'x'}", "[[1, 2], {}]", "[" * 400, "lambda: 0", "!!python/name:os.system",
 )  # fmt: skip
 VALUES = (
