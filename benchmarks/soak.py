@@ -93,9 +93,9 @@ def slope(samples: list[tuple[float, ...]], column: int) -> list[int]:
     return [round(1000 * (line.slope + way * margin)) for way in (0, -1, 1)]
 
 
-def run(host: str, steps: int, buffer: int, results: str, extra: list[str]) -> Watch:
+def run(host: str, steps: int, every: int, buffer: int, results: str, extra: list[str]) -> Watch:
     """Train, and watch."""
-    watch = Watch(interval=1000)
+    watch = Watch(every)
     train = MastQLearner.train
 
     def watched(learner: MastQLearner, batch: Any, t_env: int, episode_num: int) -> None:
@@ -121,12 +121,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--host", default="pymarlzooplus")
     parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--every", type=int, default=1000, help="steps between two looks")
     parser.add_argument("--buffer", type=int, default=500, help="episodes; small, to be full early")
     parser.add_argument("--out", type=Path, default=Path("soak.json"))
     parser.add_argument("extra", nargs="*", help="further options, as after 'with'")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as results:
-        watch = run(asked.host, asked.steps, asked.buffer, results, asked.extra)
+        watch = run(asked.host, asked.steps, asked.every, asked.buffer, results, asked.extra)
     seen = {
         "host": asked.host,
         "steps": watch.samples[-1][0],

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from epymarl_mast.errors import printable
 from epymarl_mast.sweep.plan import Run
 
 TAIL_LINES = 15
@@ -71,7 +72,7 @@ class RunState:
     def tail(self) -> list[str]:
         """The log's last lines."""
         text = self._end().decode("utf-8", errors="replace").replace("\r", "\n")
-        return [line for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+        return [printable(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
 
     def _end(self) -> bytes:
         try:

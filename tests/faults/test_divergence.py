@@ -16,10 +16,8 @@ from epymarl_mast.sparse import kernels
         ("mast_qmix", {"engine": "masked"}),
         ("mast_qmix", {"engine": "sparse"}),
         ("mast_qmix", {"topology": "dense", "engine": "host"}),
-        ("mast_vdn", {}),
         ("mast_iql", {}),
         ("mast_ow_qmix", {}),
-        ("mast_res", {}),
         ("mast_facmac", {}),
     ],
 )

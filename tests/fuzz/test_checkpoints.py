@@ -94,7 +94,7 @@ def as_dicts(node):
 
 
 class TestCheckpoints:
-    few, many = 60, 1600
+    few, many = 40, 1600
 
     def test_into_a_learner(self, campaign, cases, learners, checkpoints, tmp_path):
         def case(chance):
@@ -112,7 +112,7 @@ class TestCheckpoints:
 
 
 class TestExports:
-    few, many = 60, 1600
+    few, many = 40, 1600
 
     def test_of_a_checkpoint_and_back(self, campaign, cases, checkpoints, tmp_path):
         whole = tmp_path / "whole.safetensors"

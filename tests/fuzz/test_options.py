@@ -26,7 +26,7 @@ def algorithms():
 
 
 class TestBlocks:
-    few, many = 200, 3500
+    few, many = 120, 3500
 
     def test_options_of_ours(self, campaign, cases, algorithms):
         def case(chance):
@@ -40,7 +40,7 @@ class TestBlocks:
 
 
 class TestCommandLines:
-    few, many = 25, 1000
+    few, many = 8, 1000
 
     def test_what_stands_after_mast_train(self, campaign, cases, host, algorithms):
         def case(chance):
@@ -64,7 +64,7 @@ class TestCommandLines:
 
 
 class TestYaml:
-    few, many = 30, 1000
+    few, many = 10, 1000
 
     def test_files_laid_over_an_algorithm(self, campaign, cases, host, tmp_path):
         texts = [path.read_bytes() for path in sorted(overrides_dir().glob("*/*.yaml"))]

@@ -27,7 +27,7 @@ from epymarl_mast.tracking.summary import finished_run, print_summary
 
 
 class TestMasks:
-    few, many = 80, 1000
+    few, many = 60, 1000
 
     def test_masks_of_a_run(self, campaign, cases, tmp_path):
         def whole(seed, scale=1):
@@ -70,7 +70,7 @@ class TestMasks:
 
 
 class TestSweeps:
-    few, many = 50, 600
+    few, many = 20, 600
 
     def test_sweep_files_and_what_is_left_of_runs(self, campaign, cases, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -167,7 +167,7 @@ def write_runs(chance, folder, configuration):
 
 
 class TestRecords:
-    few, many = 50, 700
+    few, many = 20, 700
 
     def test_sacreds_directories(self, campaign, cases, configuration, tmp_path):
         def case(chance):
@@ -195,7 +195,7 @@ class TestRecords:
 
 
 class TestReports:
-    few, many = 2, 20
+    few, many = 1, 20
 
     def test_whole_reports(self, campaign, cases, configuration, tmp_path):
         def case(chance):
