@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import difflib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
-from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides
-from epymarl_mast.tracking.address import is_sacreds, without_password
+from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides, user_path
+from epymarl_mast.tracking.address import is_sacreds, resolved, without_password
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class SacredCommand:
         if "=" in str(parsed["COMMAND"]):
             raise OptionError(f"{parsed['COMMAND']} belongs after the word 'with'")
         _check_address(parsed.get("--mongo_db"))
+        for update in parsed["UPDATE"]:
+            _check_value(*update.partition("=")[::2])
         updates, files = get_config_updates(parsed["UPDATE"])
         return cls(updates, files, bool(parsed.get("--force")))
 
@@ -98,10 +101,39 @@ class SacredCommand:
             _check_type(".".join(path), value, default=here)
 
 
+def _check_value(name: str, text: str) -> None:
+    """Refuse what Sacred would turn into an object: it hands values to jsonpickle.
+
+    A line that somebody else wrote, in a sweep's file for instance, could run any code by that.
+    """
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return  # text
+    except (MemoryError, RecursionError):
+        raise OptionError(f"{name}={text[:40]}… is not allowed: it is nested too deeply") from None
+    if (tag := next(_object_tags(value), None)) is not None:
+        raise OptionError(
+            f"{name}={text[:60]} is not allowed: {tag!r} asks for an object; numbers, text, lists "
+            "and blocks of them are"
+        )
+
+
+def _object_tags(value: Any) -> Iterator[str]:
+    """Jsonpickle's keys, anywhere in a value."""
+    if isinstance(value, dict):
+        yield from (key for key in value if str(key).startswith(("py/", "json://")))
+        value = list(value.values())
+    if isinstance(value, (list, tuple, set)):
+        for part in value:
+            yield from _object_tags(part)
+
+
 def _check_address(address: str | None) -> None:
     """Refuse what Sacred's ``-m`` would answer with a stack trace."""
     if not address:
         return
+    address = resolved(address)
     shown = without_password(address)
     if importlib.util.find_spec("pymongo") is None:
         raise OptionError(f"-m {shown} needs the MongoDB driver: pip install pymongo")
@@ -126,8 +158,10 @@ def override_path(file: str) -> Path:
     Raises:
         OptionError: if it is neither.
     """
-    path = Path(file)
+    path = user_path(file)
     if path.is_file():
+        if path.suffix not in (".yaml", ".yml"):  # Sacred unpickles others
+            raise OptionError(f"{file} is not allowed: a file whose name ends in .yaml is")
         return path.absolute()
     shipped = shipped_file(file)
     if shipped is None:

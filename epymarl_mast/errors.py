@@ -1,4 +1,7 @@
-"""Errors a user can mend. The command line prints them as one line and exits with code 2."""
+"""Errors a user can mend. The command line prints them as one line and exits with their code.
+
+2 is wrong input, found before anything starts; 1 is a run that failed (docs/faults.md).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import difflib
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -14,10 +17,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_MOST_CHARACTERS = 2000
+
+
 class MastError(Exception):
-    """Base of all errors below; the message names what is wrong and what is allowed."""
+    """Base of all errors below; the message names what is wrong and what is allowed.
+
+    It is one line, whatever a file or a command line put into it.
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        said = printable(super().__str__())
+        return said if len(said) <= _MOST_CHARACTERS else f"{said[:_MOST_CHARACTERS]} …"
 
 
 class OptionError(MastError, ValueError):
@@ -40,6 +53,24 @@ class ReportError(MastError):
     """A record of a run that does not hold what is to be shown."""
 
 
+class RunError(MastError):
+    """A run that was under way and cannot go on; the message says why and what to do."""
+
+    exit_code = 1
+
+
+class RunFailed(SystemExit):
+    """A run that ended with an error after its record was begun.
+
+    Attributes:
+        folder: the record's directory.
+    """
+
+    def __init__(self, code: object, folder: Path) -> None:
+        super().__init__(code)
+        self.folder = folder
+
+
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C in a run that has a record.
 
@@ -50,6 +81,20 @@ class RunInterrupted(KeyboardInterrupt):
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))
         self.folder = folder
+
+
+def printable(text: object) -> str:
+    """Text from elsewhere without what would move a terminal's cursor, or end a line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def warn(text: str) -> None:
+    """One line on standard error about something that does not end the run.
+
+    Not :func:`warnings.warn`, which PyMARLzoo+ silences.
+    """
+    with suppress(OSError):  # a log on the disk that is full, of which it speaks
+        print(f"mast: warning: {text}", file=sys.stderr, flush=True)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -75,7 +120,7 @@ def needs_package(what: str, extra: str) -> Iterator[None]:
 
 
 def exits_cleanly(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn a :class:`MastError` into one line on standard error and exit code 2.
+    """Turn a :class:`MastError` into one line on standard error and its exit code.
 
     Sacred prints the stack of any exception that reaches it, but lets ``SystemExit`` through.
     """

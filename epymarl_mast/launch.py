@@ -6,6 +6,8 @@ Everything a user can get wrong is found here, before a host starts an environme
 from __future__ import annotations
 
 import importlib.util
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,9 @@ from epymarl_mast.hosts.base import Host, HostModules
 from epymarl_mast.hosts.environments import check_environment, check_gymnasium_knows
 from epymarl_mast.hosts.names import check_names
 from epymarl_mast.learners.checkpoint import check_checkpoint
-from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_environments
+from epymarl_mast.overrides import read_yaml, shipped_algorithms, shipped_environments, user_path
+
+_ROOM_FOR_A_RECORD = 1 << 16  # bytes; that of a short run
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Invocation:
     @property
     def results(self) -> Path:
         """Where results go."""
-        return Path(self.config.get("local_results_path", "results")).expanduser().absolute()
+        return user_path(self.config.get("local_results_path", "results")).absolute()
 
 
 def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
@@ -82,7 +86,9 @@ def prepare(host: Host, arguments: Sequence[str]) -> Invocation:
         # EPyMARL would write its checkpoints into a folder named "~".
         arguments += ["with"] if "with" not in rest else []
         arguments.append(f"local_results_path={Invocation([], config).results}")
-    return Invocation(arguments, config)
+    invocation = Invocation(arguments, config)
+    check_results_folder(invocation.results)
+    return invocation
 
 
 def check_on_loaded_host(host: Host, modules: HostModules, config: dict[str, Any]) -> None:
@@ -111,6 +117,28 @@ def algorithm_path(host: Host | None, name: str | None) -> Path:
             raise OptionError(f"--config={name}: allowed are {', '.join(shipped)} or a YAML file")
         return path
     return _config_path(host, "algs", "--config", name, also=list(shipped))
+
+
+def check_results_folder(folder: Path) -> None:
+    """Refuse a folder for results in which nothing can be written, before anything is computed.
+
+    Args:
+        folder: it, or a folder above it, has to be there.
+
+    Raises:
+        OptionError: for one that is read-only or full, or no folder.
+    """
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise OptionError(f"local_results_path={folder} is not allowed: {there} is no folder")
+    try:
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(bytes(_ROOM_FOR_A_RECORD))
+    except OSError as error:
+        raise OptionError(
+            f"local_results_path={folder}: nothing can be written in {there} ({error.strerror}): "
+            "a folder on a disk with room is allowed"
+        ) from None
 
 
 def _check_tensorboard(config: dict[str, Any]) -> None:
@@ -154,7 +182,7 @@ def _where_else(kind: str, name: str) -> str:
 
 
 def _as_file(name: str) -> Path | None:
-    for path in (Path(name), Path(f"{name}.yaml")):
+    for path in (user_path(name), user_path(f"{name}.yaml")):
         if path.suffix in (".yaml", ".yml") and path.is_file():
             return path.absolute()
     return None

@@ -9,6 +9,7 @@ import yaml
 
 from epymarl_mast.errors import OptionError
 
+_MOST_ENTRIES = 100_000  # of a YAML file, aliases written out
 _WHOLE = ("algs", "envs")  # folders of configurations, not of what is laid over one
 
 
@@ -46,6 +47,21 @@ def shipped_file(path: str) -> Path | None:
     return file if file.is_file() else None
 
 
+def user_path(written: str | Path) -> Path:
+    """A path as a user wrote it, with ``~`` resolved.
+
+    Raises:
+        OptionError: for one that cannot be looked up: too long, of an unknown user, not for us.
+    """
+    try:
+        path = Path(written).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{str(written)[:80]} is not a path here: {reason}") from None
+    return path
+
+
 def read_yaml(path: Path, said: str) -> dict[str, Any]:
     """A YAML file that holds a block of options.
 
@@ -58,6 +74,7 @@ def read_yaml(path: Path, said: str) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _check_size(content)
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{said}: cannot read {path}: {error}") from None
     except yaml.YAMLError as error:
@@ -65,6 +82,30 @@ def read_yaml(path: Path, said: str) -> dict[str, Any]:
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise OptionError(f"{said}: {path}{where} is not valid YAML: {problem}") from None
+    except (ValueError, RecursionError) as error:  # a date or number that is none; deep nesting
+        reason = str(error).partition("\n")[0].partition(";")[0]
+        raise OptionError(f"{said}: {path} is not a configuration: {reason}") from None
     if not isinstance(content, dict):
         raise OptionError(f"{said}: {path} holds no block of options (key: value)")
     return content
+
+
+def _check_size(content: Any) -> None:
+    """Refuse a file that is small, but huge with its aliases written out, or holds itself.
+
+    Raises:
+        ValueError: for one.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(node: Any) -> int:
+        if not isinstance(node, (dict, list)):
+            return 1
+        if id(node) not in sizes:
+            sizes[id(node)] = _MOST_ENTRIES  # until it is known: of one that holds itself
+            parts = node.values() if isinstance(node, dict) else node
+            sizes[id(node)] = 1 + sum(map(size, parts))
+        return sizes[id(node)]
+
+    if size(content) > _MOST_ENTRIES:
+        raise ValueError(f"more than {_MOST_ENTRIES} entries, with its aliases written out")

@@ -46,7 +46,7 @@ def register(host: Host, *, show_progress: bool = False) -> HostModules:
     }
     for name, base in bases.items():
         runner = recording_runner(base, modules, show_progress)
-        _add(modules.runners, name, exits_cleanly(runner))
+        _add(modules.runners, name, _runner_factory(runner))
     _registered[str(host.root)] = modules
     return modules
 
@@ -81,6 +81,17 @@ def _learner_factory(kind: type[MastQLearner], modules: HostModules) -> Any:
     def make(mac: Any, scheme: Any, logger: Any, args: Any) -> MastQLearner:
         learner = kind(mac, scheme, logger, args, host=modules)
         learner.load_models = exits_cleanly(learner.load_models)  # type: ignore[method-assign]
+        learner.train = exits_cleanly(learner.train)  # type: ignore[method-assign]
         return learner
+
+    return make
+
+
+def _runner_factory(kind: type[Any]) -> Any:
+    @exits_cleanly
+    def make(args: Any, logger: Any) -> Any:
+        runner = kind(args, logger)
+        runner.run = exits_cleanly(runner.run)
+        return runner
 
     return make

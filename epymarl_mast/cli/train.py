@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from epymarl_mast.errors import RunInterrupted
+from epymarl_mast.errors import RunError, RunFailed, RunInterrupted
 from epymarl_mast.hosts import find_host
 
 
@@ -30,6 +30,7 @@ def train(
     from epymarl_mast.plugin import register
     from epymarl_mast.tracking.mongo import runs_survive_mongo
     from epymarl_mast.tracking.provenance import note_provenance
+    from epymarl_mast.tracking.steady_files import records_survive_full_disk
     from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
     found = find_host(host)
@@ -39,12 +40,20 @@ def train(
     note_provenance(found)
     started = time.time()
     try:
-        with runs_survive_mongo():
+        with runs_survive_mongo(), records_survive_full_disk():
             folder = found.run(invocation.arguments, invocation.results)
     except RunInterrupted as stopped:
         where = from_here(stopped.folder)
         typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
         raise typer.Exit(130) from None
-    run = finished_run(folder) if folder is not None else None
-    if run is not None:
-        print_summary(run, seconds=time.time() - started)
+    except RunFailed as failed:
+        if failed.code == RunError.exit_code:  # 2 is wrong input, which its one line has told
+            where = from_here(failed.folder)
+            typer.echo(f"mast: the run failed; its record is in {where}", err=True)
+        raise
+    if folder is None:  # a command such as print_config
+        return
+    run = finished_run(folder)
+    if run is None:
+        raise RunError(f"the run came to its end, but its record is not: {from_here(folder)}")
+    print_summary(run, seconds=time.time() - started)

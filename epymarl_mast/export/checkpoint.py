@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from epymarl_mast import __version__
 from epymarl_mast.controllers.actor import is_known_agent
@@ -16,7 +15,10 @@ from epymarl_mast.errors import CheckpointError, ExportError
 from epymarl_mast.export.file import Header, coded
 from epymarl_mast.export.network import AgentNetwork, Array, from_rnn_agent, without_dead_units
 from epymarl_mast.learners.checkpoint import load_state
+from epymarl_mast.learners.checkpoint_files import read
 from epymarl_mast.sparse.layers import agent_index
+
+AGENT = "agent.th"
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ def checkpoint_folder(path: Path) -> Path:
     Raises:
         CheckpointError: if there is none.
     """
-    if (path / "agent.th").is_file():
+    if (path / AGENT).is_file():
         return path
-    steps = [p for p in path.glob("*") if p.name.isdigit() and (p / "agent.th").is_file()]
+    steps = [p for p in path.glob("*") if p.name.isdigit() and (p / AGENT).is_file()]
     if not steps:
         raise CheckpointError(f"{path} is no checkpoint: a folder with agent.th in it is")
     return max(steps, key=lambda step: int(step.name))
@@ -69,7 +71,17 @@ def read_checkpoint(folder: Path) -> ExportedModel:
         raise ExportError(
             f"{folder} was saved by an older version of this package, without a note of its run"
         )
-    weights = _agent_weights(folder / "agent.th")
+    weights = _agent_weights(folder)
+    try:
+        _check_exportable(folder, weights, run)
+        header, networks = as_exported(weights, run, state["options"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ExportError(f"{folder}: its weights are not of the run it notes: {reason}") from None
+    return ExportedModel(header, networks, (folder / AGENT).stat().st_size)
+
+
+def _check_exportable(folder: Path, weights: Mapping[str, Array], run: Mapping[str, Any]) -> None:
     if not is_known_agent(weights) or run["action_selector"] != "epsilon_greedy":
         raise ExportError(
             f"{folder}: only agents 'rnn' and 'rnn_ns' with action_selector=epsilon_greedy can be "
@@ -81,8 +93,9 @@ def read_checkpoint(folder: Path) -> ExportedModel:
             f"{folder}: an agent with a value for each of its {run['n_actions']} actions can be "
             f"exported, not one with {min(outputs)}; COMIX's reads the action"
         )
-    header, networks = as_exported(weights, run, state["options"])
-    return ExportedModel(header, networks, (folder / "agent.th").stat().st_size)
+    agents = {agent_index(name) for name in weights} - {None}
+    if agents and len(agents) != run["n_agents"]:
+        raise ValueError(f"networks of {len(agents)} agents, where there are {run['n_agents']}")
 
 
 def as_exported(
@@ -113,12 +126,12 @@ def as_exported(
     return header, networks
 
 
-def _agent_weights(path: Path) -> dict[str, Array]:
+def _agent_weights(folder: Path) -> dict[str, Array]:
+    weights = read(folder, AGENT)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise CheckpointError(f"{path} cannot be read: {type(error).__name__}") from None
-    return {name: np.ascontiguousarray(w.float().numpy()) for name, w in state.items()}
+        return {name: np.ascontiguousarray(w.float().numpy()) for name, w in weights.items()}
+    except (AttributeError, TypeError, RuntimeError, ValueError):
+        raise CheckpointError(f"{folder / AGENT} holds no weights") from None
 
 
 def _networks(weights: Mapping[str, Array], n_agents: int) -> list[AgentNetwork]:

@@ -153,7 +153,8 @@ def read_agent(path: Path) -> tuple[Header, list[AgentNetwork]]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "JSON"
-        raise ExportError(f"{path}: its header is wrong: {where}: {first['msg']}") from None
+        what = f"{first['input']!r}, this version reads 1" if where == "format" else first["msg"]
+        raise ExportError(f"{path}: its header is wrong: {where}: {what}") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise ExportError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     return header, networks

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from epymarl_mast.errors import RunInterrupted
+from epymarl_mast.errors import RunFailed, RunInterrupted
 
 _NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba")
 
@@ -98,6 +98,7 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[SacredRecor
 
     Raises:
         RunInterrupted: for a KeyboardInterrupt in a run, with its record's directory.
+        RunFailed: the same for a SystemExit with a code that is not 0.
     """
     from sacred.observers import FileStorageObserver
 
@@ -121,6 +122,10 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[SacredRecor
             if records.folder is None:
                 raise
             raise RunInterrupted(records.folder) from None
+        except SystemExit as stopped:
+            if records.folder is None or not stopped.code:
+                raise
+            raise RunFailed(stopped.code, records.folder) from None
 
 
 def _moved(path: Path, old: Path, new: Path) -> Path:
@@ -184,7 +189,7 @@ def finish_without_plot_errors(main: Any) -> Iterator[None]:
             return
         try:
             plot(*args, **named)
-        except (KeyError, AssertionError, ValueError):
+        except (KeyError, AssertionError, ValueError, OSError):
             logging.getLogger("pymarlzooplus").warning(
                 "The host's own plots were not drawn: they need every metric in its files."
             )

@@ -10,6 +10,7 @@ from epymarl_mast.errors import HostError
 from epymarl_mast.hosts.base import Host
 from epymarl_mast.hosts.epymarl import EPyMARL
 from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
+from epymarl_mast.overrides import user_path
 
 GET_A_HOST = (
     "get one with: pip install --no-deps pymarlzooplus==1.1.0 && pip install 'epymarl-mast[host]', "
@@ -55,7 +56,7 @@ def _installed() -> Host | None:
 
 
 def _checkout(path: str, said: str) -> Host:
-    root = Path(path).expanduser().resolve()
+    root = user_path(path).resolve()
     if not EPyMARL.is_checkout(root):
         raise HostError(f"{said} is not an EPyMARL checkout (no src/main.py with its config there)")
     return EPyMARL(root)

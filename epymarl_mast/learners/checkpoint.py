@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from epymarl_mast.errors import CheckpointError, OptionError
+from epymarl_mast.learners.checkpoint_files import read, write_together
+from epymarl_mast.overrides import user_path
 from epymarl_mast.sparse import Topology
 
 FILE_NAME = "mast.pt"
 FORMAT = 1
+# What reading a file of unlike content can end with.
+_MALFORMED = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 def check_checkpoint(config: Mapping[str, Any]) -> None:
@@ -31,7 +35,7 @@ def check_checkpoint(config: Mapping[str, Any]) -> None:
         if config.get("evaluate"):
             raise OptionError("evaluate=True needs checkpoint_path=<folder of checkpoints>")
         return
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     steps = [p for p in folder.glob("*") if p.is_dir() and p.name.isdigit()]
     if steps:
         return
@@ -45,7 +49,7 @@ def check_checkpoint(config: Mapping[str, Any]) -> None:
 def _check_mask_source(config: Mapping[str, Any]) -> None:
     block = config.get("mast")
     source = block.get("mask_from") if isinstance(block, Mapping) else None
-    if source is None or (Path(source).expanduser() / FILE_NAME).is_file():
+    if source is None or (user_path(source) / FILE_NAME).is_file():
         return
     raise OptionError(
         f"mast.mask_from={source} holds no {FILE_NAME}: the folder of one checkpoint is allowed, "
@@ -53,22 +57,13 @@ def _check_mask_source(config: Mapping[str, Any]) -> None:
     )
 
 
-def save_atomically(value: Any, path: Path) -> None:
-    """``torch.save`` to a temporary name in the same folder, then rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def save_learner(learner: Any, folder: Path) -> None:
-    """Write a learner's host files and ``mast.pt`` into ``folder``."""
-    learner.mac.save_models(str(folder))
-    for name, network in _beside_the_agents(learner).items():
-        save_atomically(network.state_dict(), folder / f"{name}.th")
-    save_atomically(learner.trained.state_dict(), folder / "opt.th")
+    """Write a learner's host files and ``mast.pt`` into ``folder``, all of them or none.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
+    networks = {f"{name}.th": network.state_dict() for name, network in learner.online().items()}
     state = {
         "format": FORMAT,
         "options": learner.options.model_dump(),
@@ -82,7 +77,8 @@ def save_learner(learner: Any, folder: Path) -> None:
         "rew_ms": _moments(learner.regression.rew_ms),
         "ret_ms": _moments(learner.regression.ret_ms),
     }
-    save_atomically(state, folder / FILE_NAME)
+    optimiser = learner.trained.state_dict()
+    write_together(folder, {**networks, "opt.th": optimiser, FILE_NAME: state})
 
 
 def run_record(args: Any, folder: Path) -> dict[str, Any]:
@@ -102,30 +98,34 @@ def load_learner(learner: Any, folder: Path) -> None:
     """Read what :func:`save_learner` wrote; targets start as copies of the online networks.
 
     Raises:
-        CheckpointError: if the checkpoint does not fit the learner's run.
+        CheckpointError: if the checkpoint does not fit the learner's run, with the first
+            difference, or is not whole.
     """
     state = load_state(folder)
+    networks = {name: read(folder, f"{name}.th") for name in learner.online()}
+    optimiser = read(folder, "opt.th")
     try:
-        learner.mac.load_models(str(folder))
-        for name, network in _beside_the_agents(learner).items():
-            network.load_state_dict(_load(folder / f"{name}.th"))
-        learner.trained.load_state_dict(_load(folder / "opt.th"))
-        learner.copy_to_targets()
+        for name, network in learner.online().items():
+            _check_weights(name, networks[name], network.state_dict())
         if (sparsity := learner.auto.load_state_dict(state.get("auto", {}))) is not None:
             learner.networks.set_sparsity(sparsity)
             learner.count_cost()
+        learner.networks.topology.check(state["topology"])
+        for name, network in learner.online().items():
+            network.load_state_dict(networks[name])
+        learner.trained.load_state_dict(optimiser)
+        learner.copy_to_targets()
         learner.networks.load_state_dict(state["topology"])
         learner.follow_masks()
-    except (RuntimeError, ValueError, KeyError, FileNotFoundError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{folder} does not fit this run: {reason}") from error
-    learner.replay.buffer.generator.set_state(state["online_buffer_generator"])
-    if "noise_generator" in state:  # absent in checkpoints from before there was one
-        learner.noise.set_state(state["noise_generator"])
-    learner.training_steps = state["training_steps"]
-    learner.last_target_update_step = state["last_target_update_step"]
-    _restore_moments(learner.regression.rew_ms, state["rew_ms"])
-    _restore_moments(learner.regression.ret_ms, state["ret_ms"])
+        learner.replay.buffer.generator.set_state(state["online_buffer_generator"])
+        if "noise_generator" in state:  # absent in checkpoints from before there was one
+            learner.noise.set_state(state["noise_generator"])
+        learner.training_steps = int(state["training_steps"])
+        learner.last_target_update_step = int(state["last_target_update_step"])
+        _restore_moments(learner.regression.rew_ms, state["rew_ms"])
+        _restore_moments(learner.regression.ret_ms, state["ret_ms"])
+    except _MALFORMED as error:
+        raise CheckpointError(f"{folder} does not fit this run: {_reason(error)}") from error
 
 
 def adopt_masks(topology: Topology, folder: Path) -> None:
@@ -134,37 +134,68 @@ def adopt_masks(topology: Topology, folder: Path) -> None:
     Raises:
         CheckpointError: if they do not fit.
     """
+    state = load_state(folder)
     try:
-        topology.adopt(load_state(folder)["topology"]["masks"])
-    except ValueError as error:
-        raise CheckpointError(f"mast.mask_from={folder} does not fit this run: {error}") from error
+        topology.adopt(state["topology"]["masks"])
+    except _MALFORMED as error:
+        raise CheckpointError(
+            f"mast.mask_from={folder} does not fit this run: {_reason(error)}"
+        ) from error
 
 
 def load_state(folder: Path) -> dict[str, Any]:
     """Read ``mast.pt`` from a checkpoint folder; no code in it is ever executed.
 
     Raises:
-        CheckpointError: if it is missing, unreadable or of another format.
+        CheckpointError: if it is missing, damaged or of another format.
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing: this is not a checkpoint of a mast learner")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise CheckpointError(f"{path} cannot be read: {type(error).__name__}") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is missing: this is not a checkpoint of a mast learner, or one whose writing "
+            f"was cut off{_whole_one_beside(folder)}"
+        )
+    state = read(folder, FILE_NAME)
+    if not isinstance(state, dict) or "format" not in state:
         raise CheckpointError(f"{path} is not of format {FORMAT}, the one this version reads")
+    if state["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} is of format {str(state['format'])[:20]}, not of format {FORMAT}, the one "
+            "this version reads"
+        )
     return state
 
 
-def _beside_the_agents(learner: Any) -> dict[str, Any]:
-    """The networks that the host's controller does not save itself."""
-    return {name: network for name, network in learner.online().items() if name != "agent"}
+def _whole_one_beside(folder: Path) -> str:
+    """A hint at the newest checkpoint of the same run that is complete."""
+    steps = [int(p.parent.name) for p in folder.parent.glob(f"[0-9]*/{FILE_NAME}")
+             if p.parent.name.isdigit()]  # fmt: skip
+    return f"; load_step={max(steps)} is the newest whole one beside it" if steps else ""
 
 
-def _load(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _check_weights(network: str, saved: Any, own: Mapping[str, Tensor]) -> None:
+    """Refuse weights of another network, naming the first difference."""
+    if not isinstance(saved, Mapping):
+        raise ValueError(f"{network}.th holds no weights")
+    for name in [*own, *(name for name in saved if name not in own)]:
+        weight = saved.get(name)
+        if name not in own or not isinstance(weight, Tensor):
+            where = "only in the checkpoint" if name not in own else "not in the checkpoint"
+            raise ValueError(f"{network}.{name} is {where}")
+        if weight.shape != own[name].shape:
+            raise ValueError(
+                f"{network}.{name} has shape {tuple(weight.shape)} in the checkpoint, "
+                f"{tuple(own[name].shape)} here"
+            )
+        if not torch.isfinite(weight).all():
+            raise ValueError(f"{network}.{name} holds a number that is not finite")
+
+
+def _reason(error: Exception) -> str:
+    """The last line of what an error says; of a KeyError that something is missing."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing in {FILE_NAME}"
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
 def _moments(running: Any) -> dict[str, Any]:

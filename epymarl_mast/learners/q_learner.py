@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from epymarl_mast.checks import check_run
 from epymarl_mast.costs import run_cost
+from epymarl_mast.errors import warn
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.auto_sparsity import AutoSparsity
 from epymarl_mast.learners.batch import Transitions, Update
 from epymarl_mast.learners.checkpoint import load_learner, save_learner
+from epymarl_mast.learners.divergence import check_converging
 from epymarl_mast.learners.engines import (
     HostEngine,
     MaskedEngine,
@@ -125,6 +127,9 @@ class MastQLearner:
             batch: the host's sample from its replay buffer.
             t_env: environment steps so far.
             episode_num: training episodes so far; unused, part of the hosts' interface.
+
+        Raises:
+            RunError: if the gradient is not finite; no network has been changed by it.
         """
         batch = self.replay.batch(batch)
         data = Transitions.from_batch(batch, as_host=self.regression.as_host)
@@ -233,7 +238,9 @@ class MastQLearner:
         dense_gradients = self.networks.dense_gradients() if due else {}
         if dense:
             self.networks.mask_gradients_()
-        grad_norm = self.trained.step(self.args.grad_norm_clip)
+        grad_norm = self.trained.clip(self.args.grad_norm_clip)
+        check_converging(grad_norm, loss, self.training_steps, t_env)
+        self.trained.step()
         if due:
             self._adapt_sparsity()
             self.trained.forget(self.networks.evolve_(dense_gradients, t_env))
@@ -278,8 +285,14 @@ class MastQLearner:
         self.trained.renew()
 
     def save_models(self, path: str) -> None:
-        """Write the host's own files and ``mast.pt`` into the folder ``path``."""
-        save_learner(self, Path(path))
+        """Write the host's own files and ``mast.pt`` into the folder ``path``.
+
+        Training goes on without them where that cannot be done.
+        """
+        try:
+            save_learner(self, Path(path))
+        except OSError as error:
+            warn(f"no checkpoint in {path} ({error.strerror}): make room there; training goes on")
 
     def load_models(self, path: str) -> None:
         """Read what :meth:`save_models` wrote; targets start as copies of the online networks.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from epymarl_mast.learners.checkpoint import adopt_masks
 from epymarl_mast.networks import layers_of
 from epymarl_mast.options import MastOptions
+from epymarl_mast.overrides import user_path
 from epymarl_mast.sparse import TOPOLOGIES, Layer, UpdateSchedule
 from epymarl_mast.sparse.accounting import NetworkCost, network_cost
 
@@ -57,7 +57,7 @@ class SparseNetworks:
             generator,
         )
         if options.mask_from is not None:
-            adopt_masks(self.topology, Path(options.mask_from).expanduser())
+            adopt_masks(self.topology, user_path(options.mask_from))
         self.mask_all_()
 
     def _lay_out(self, options: MastOptions) -> list[Layer]:

@@ -104,12 +104,15 @@ class TrainedParameters:
             if into_parameters:
                 vector.share_gradient()
 
-    def step(self, max_norm: float) -> Tensor:
-        """Clip each group's gradient and step; returns the norm of all before clipping."""
+    def clip(self, max_norm: float) -> Tensor:
+        """Clip each group's gradient; returns the norm of all before clipping."""
         norms = [self._clip(group, max_norm) for group in self._groups]
-        self.optimiser.step()
         whole: Tensor = torch.linalg.vector_norm(torch.stack(norms))
         return norms[0] if len(norms) == 1 else whole
+
+    def step(self) -> None:
+        """One step of the optimiser."""
+        self.optimiser.step()
 
     def _clip(self, group: list[Tensor], max_norm: float) -> Tensor:
         """Clip, but not without need where it is free to look: on the CPU."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
 from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_between
-from epymarl_mast.tracking.address import database_of, without_password
+from epymarl_mast.tracking.address import database_of, resolved, without_password
 
 _SECONDS_TO_ANSWER = 5
 
@@ -38,6 +38,7 @@ def connected(address: str) -> Iterator[Any]:
     with needs_package("a MongoDB", extra="mongo"):
         import pymongo
         from pymongo.errors import PyMongoError
+    address = resolved(address)
     url, name = _split(address)
     try:
         client: Any = pymongo.MongoClient(url, serverSelectionTimeoutMS=_SECONDS_TO_ANSWER * 1000)

@@ -24,7 +24,7 @@ def read_folder(folder: Path, metrics: Collection[str]) -> Iterator[Record | Unr
             continue
         try:
             yield _record(run.parent, metrics)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             yield Unreadable(str(run.parent), f"{type(error).__name__}: {error}")
 
 
@@ -55,4 +55,4 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _time(text: Any) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return datetime.fromisoformat(text).replace(tzinfo=None) if text else None

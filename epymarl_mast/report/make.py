@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from epymarl_mast.errors import OptionError, nearest
+from epymarl_mast.errors import OptionError, nearest, printable
+from epymarl_mast.overrides import user_path
 from epymarl_mast.report import tables
 from epymarl_mast.report.attach import attach
 from epymarl_mast.report.database import read_database
@@ -79,10 +80,11 @@ def make_report(request: Request) -> Iterator[str]:
         attach(request.out / "report.html", selection.runs)
 
     yield tables.markdown(tables.readable(table))
-    yield from notes
+    yield from map(printable, notes)
     yield compared
     for finding in selection.findings:
-        yield f"{'left out' if finding.left_out else 'note'}: {finding.source}: {finding.problem}"
+        said = f"{finding.source}: {finding.problem}"
+        yield f"{'left out' if finding.left_out else 'note'}: {printable(said)}"
     yield f"{len(written) + 1} files in {request.out}; open {request.out / 'report.html'}"
 
 
@@ -108,7 +110,7 @@ def _metrics(request: Request) -> Collection[str]:
 
 def _read(sources: Collection[str], metrics: Collection[str]) -> Iterator[Record | Unreadable]:
     for source in sources:
-        folder = Path(source).expanduser()
+        folder = user_path(source)
         if folder.is_dir():
             yield from read_folder(folder, metrics)
         elif is_address(source):

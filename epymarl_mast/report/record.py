@@ -34,7 +34,15 @@ class Series:
 
     @classmethod
     def of(cls, steps: Any, values: Any) -> Series:
-        """From lists; a value that is no number becomes nan."""
+        """From lists; a value that is no number becomes nan.
+
+        Raises:
+            TypeError: if they are no lists of so many, the steps being numbers.
+        """
+        if not (isinstance(steps, list) and isinstance(values, list)) or len(steps) != len(values):
+            raise TypeError("a metric that is not as many values as steps")
+        if not all(isinstance(step, (int, float)) for step in steps):
+            raise TypeError("a metric whose steps are no numbers")
         numbers = [v.get("value") if isinstance(v, Mapping) else v for v in values]
         floats = [float(v) if isinstance(v, (int, float)) else np.nan for v in numbers]
         return cls(np.asarray(steps, float), np.asarray(floats, float))
@@ -63,6 +71,19 @@ class Record:
     seconds: float | None = None
     made_with: Mapping[str, Any] = field(default_factory=dict)
     database: tuple[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a record whose parts are not of their kinds.
+
+        Raises:
+            TypeError: naming the first.
+        """
+        for key in ("t_max", "test_interval"):
+            if not isinstance(self.config.get(key, 0), (int, float)):
+                raise TypeError(f"its {key} is no number")
+        if not isinstance(self.made_with, Mapping):
+            raise TypeError("its note of versions is none")
+        float(self.sparsity)
 
     @property
     def name(self) -> str:

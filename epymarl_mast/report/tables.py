@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from epymarl_mast.errors import printable
 from epymarl_mast.report.results import Row
 from epymarl_mast.report.selection import Finding
 from epymarl_mast.report.statistics import Interval
@@ -95,11 +97,16 @@ def markdown(table: pd.DataFrame) -> str:
     """A pipe table."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
 
     header = list(table.columns)
     ruler = ["---" if column in ("task", "method") else "---:" for column in header]
     return "\n".join(map(line, [header, ruler, *table.values.tolist()])) + "\n"
+
+
+def _markdown(cell: object) -> str:
+    """A cell that is neither two cells nor HTML."""
+    return re.sub(r"([\\|<])", r"\\\1", printable(cell))
 
 
 def latex(table: pd.DataFrame) -> str:
@@ -110,13 +117,13 @@ def latex(table: pd.DataFrame) -> str:
 
 
 def _tex(text: object) -> str:
-    escaped = str(text).replace("\\", r"\textbackslash ")
+    escaped = printable(text).replace("\\", "\0")
     for character in "&%$#_{}":
         escaped = escaped.replace(character, f"\\{character}")
     for character, command in (("~", r"\textasciitilde "), ("^", r"\textasciicircum "),
                                ("±", r"$\pm$"), ("×", r"$\times$"), ("–", "--")):  # fmt: skip
         escaped = escaped.replace(character, command)
-    return escaped
+    return escaped.replace("\0", r"\textbackslash{}")
 
 
 def _or_dash(value: float) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 from epymarl_mast.checks import check_host_options, check_run
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.hosts.compat import workers_ignore_interrupts
+from epymarl_mast.runners.episode_check import check_episodes
+from epymarl_mast.runners.workers import WorkerWatch
 from epymarl_mast.tracking.progress import Progress
 
 
@@ -24,33 +26,43 @@ def recording_runner(base: type[Any], host: HostModules, show_progress: bool) ->
     """
 
     class RecordingRunner(base):  # type: ignore[misc]
-        """Runs episodes as its base does; test episodes are not recorded."""
+        """Runs episodes as its base does, and looks at them; test episodes are not recorded."""
 
         def __init__(self, args: Any, logger: Any) -> None:
             check_host_options(vars(args))  # before any environment starts
             check_run(vars(args))
             starts_workers = args.runner == "mast_parallel"
-            with workers_ignore_interrupts() if starts_workers else nullcontext():
+            self._workers = WorkerWatch(self) if starts_workers else None
+            with workers_ignore_interrupts() if starts_workers else nullcontext(), self._heard():
                 super().__init__(args, logger)
             training = show_progress and not args.evaluate
             self._progress = Progress(args.t_max) if training else None
             self._recent_rewards: deque[float] = deque(maxlen=100)
 
         def run(self, test_mode: bool = False) -> Any:
-            returned = super().run(test_mode=test_mode)
+            before = self.t_env
+            with self._heard():
+                returned = super().run(test_mode=test_mode)
+            fields = host.episodes_of(returned).data.transition_data
+            check_episodes(fields, before)
             if not test_mode:
-                fields = host.episodes_of(returned).data.transition_data
                 self.mac.online_buffer.insert(fields)
                 self._show(fields["reward"].sum(dim=(1, 2)).tolist())
             return returned
 
         def close_env(self) -> None:
+            if self._workers is not None:
+                self._workers.stop()
             super().close_env()
             recorder = getattr(self.mac, "mask_recorder", None)
             if recorder is not None:
                 recorder.finish()
             if self._progress is not None:
                 self._progress.close()
+
+        def _heard(self) -> Any:
+            """Around what waits for workers."""
+            return self._workers.explained() if self._workers is not None else nullcontext()
 
         def _show(self, returns: list[float]) -> None:
             if self._progress is not None:

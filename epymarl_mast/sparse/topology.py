@@ -128,14 +128,22 @@ class Topology:
         Raises:
             ValueError: naming the first layer whose name, shape or number of kept weights differs.
         """
-        for record in ("masks", "initial_masks", "explored"):
-            self._check_fits(state[record])
-        self._check_kept(state["masks"])
+        self.check(state)
         for key in ("masks", "initial_masks", "explored"):
             masks: dict[str, Tensor] = getattr(self, key)
             masks.update({n: state[key][n].to(mask.device) for n, mask in masks.items()})
         self.updates = int(state["updates"])
         self.generator.set_state(state["generator"])
+
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Whether a saved state can be taken over.
+
+        Raises:
+            ValueError: naming the first layer whose name, shape or number of kept weights differs.
+        """
+        for record in ("masks", "initial_masks", "explored"):
+            self._check_fits(state[record])
+        self._check_kept(state["masks"])
 
     def adopt(self, masks: Mapping[str, Tensor]) -> None:
         """Start from these masks in place of random ones.
@@ -172,6 +180,8 @@ class Topology:
                         f"{name} has shape {tuple(saved[name].shape)} in the checkpoint, "
                         f"{tuple(self.masks[name].shape)} here"
                     )
+                if saved[name].dtype != torch.bool:
+                    raise ValueError(f"the mask of {name} is of {saved[name].dtype}, not bool")
 
 
 class Dense(Topology):

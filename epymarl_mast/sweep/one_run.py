@@ -20,6 +20,7 @@ from epymarl_mast.sweep.state import RunState, note_completed
 
 PROGRAM = (sys.executable, "-m", "epymarl_mast")
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_MONGO = "MAST_SWEEP_MONGO"
 _SECONDS_TO_END = 5.0
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -59,6 +60,9 @@ def _train(run: Run, log: Any, lock: int) -> int:
     """The subprocess, which ends with this one."""
     command = [*PROGRAM, *run.arguments]
     settings = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
+    if run.mongo and not run.mongo.startswith("env:"):  # the list of processes is for all to read
+        command[command.index(run.mongo)] = f"env:{_MONGO}"
+        settings[_MONGO] = run.mongo
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=settings,
         pass_fds=(lock,),

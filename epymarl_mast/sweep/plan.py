@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from epymarl_mast.errors import MastError, OptionError, nearest
-from epymarl_mast.overrides import read_yaml
+from epymarl_mast.overrides import read_yaml, user_path
 from epymarl_mast.tracking.address import without_password
 
 Value = Any
@@ -164,7 +164,7 @@ def read_sweep(file: Path) -> Sweep:
         plan = _File.model_validate(content)
     except ValidationError as error:
         raise OptionError(f"{file}: {_said(error)}") from None
-    results = str((file.absolute().parent / Path(plan.results).expanduser()).resolve())
+    results = str((file.absolute().parent / user_path(plan.results)).resolve())
     runs = list(dict.fromkeys(itertools.chain(_grid(plan, results), _list(plan, results))))
     if not runs:
         raise OptionError(
@@ -228,22 +228,28 @@ def _run(
         config=config,
         env_config=environment.env_config,
         overrides=overrides,
-        options=tuple((key, _hashable(value)) for key, value in keys.items()),
-        host=str(Path(plan.host).expanduser()) if plan.host else None,
+        options=tuple((key, _hashable(key, value)) for key, value in keys.items()),
+        host=str(user_path(plan.host)) if plan.host else None,
         results=results,
         mongo=plan.mongo,
     )
 
 
-def _hashable(value: Value) -> Value:
-    return tuple(value) if isinstance(value, list) else value
+def _hashable(key: str, value: Value) -> Value:
+    if isinstance(value, dict):
+        raise OptionError(f"{key}={value} is not allowed: its parts are, as {key}.name: value")
+    return tuple(_hashable(key, part) for part in value) if isinstance(value, list) else value
 
 
 def _literal(value: Value) -> str:
     """A value as Sacred's parser reads it: Python's own notation, text without quotes."""
     if isinstance(value, str):
         return value
-    return repr(list(value) if isinstance(value, tuple) else value)
+    return repr(_listed(value))
+
+
+def _listed(value: Value) -> Value:
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _said(error: ValidationError) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from epymarl_mast.errors import printable
 from epymarl_mast.sweep.plan import Run
 
 TAIL_LINES = 15
@@ -45,7 +46,7 @@ class RunState:
         """How long it took; None while it has not finished."""
         try:
             return float(json.loads((self.folder / "done.json").read_text())["seconds"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     @property
@@ -71,7 +72,7 @@ class RunState:
     def tail(self) -> list[str]:
         """The log's last lines."""
         text = self._end().decode("utf-8", errors="replace").replace("\r", "\n")
-        return [line for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+        return [printable(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
 
     def _end(self) -> bytes:
         try:
@@ -87,19 +88,27 @@ def note_completed(runs: Sequence[Run]) -> None:
     left = {f"sweep-{run.id}": run for run in runs if not RunState(run).finished}
     for results in {run.results for run in left.values()}:
         for config in Path(results).glob("sacred/*/*/*/config.json"):
-            run = left.get(_json(config).get("label", ""))
-            record = _json(config.with_name("run.json")) if run is not None else {}
-            if run is not None and record.get("status") == "COMPLETED":
-                begin, end = (
-                    datetime.fromisoformat(record[f"{w}_time"]) for w in ("start", "stop")
-                )
+            run = left.get(str(_json(config).get("label")))
+            seconds = _seconds(_json(config.with_name("run.json"))) if run is not None else None
+            if run is not None and seconds is not None:
                 RunState(run).folder.mkdir(parents=True, exist_ok=True)
-                RunState(run).finish((end - begin).total_seconds())
+                RunState(run).finish(seconds)
+
+
+def _seconds(record: dict[str, Any]) -> float | None:
+    """How long a completed run took; None for another one, or a damaged record."""
+    if record.get("status") != "COMPLETED":
+        return None
+    try:
+        begin, end = (datetime.fromisoformat(record[f"{w}_time"]) for w in ("start", "stop"))
+        return (end - begin).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # being written
+    except (OSError, ValueError, RecursionError):  # being written, or damaged
         return {}
     return content if isinstance(content, dict) else {}

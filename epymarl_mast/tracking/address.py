@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import re
+
+from epymarl_mast.errors import OptionError
 
 _SACREDS = re.compile(r"(?:[\w.-]+:\d{1,5}|(?:[\w.-]+:\d{1,5}:)?[A-Za-z_][\w.:-]*)(?:!-?\d+)?")
 
 
+def resolved(address: str) -> str:
+    """The address itself; of ``env:NAME`` what the environment variable NAME holds.
+
+    So that no password stands in a file or in the list of processes.
+
+    Raises:
+        OptionError: if there is no such variable.
+    """
+    prefix, colon, name = address.partition(":")
+    if prefix != "env" or not colon:
+        return address
+    if not os.environ.get(name):
+        raise OptionError(f"{address}: the environment variable {name} is not set")
+    return os.environ[name]
+
+
 def is_address(source: str) -> bool:
     """Whether a source of runs is a MongoDB and not a folder."""
-    return source.startswith(("mongodb://", "mongodb+srv://")) or (
+    return source.startswith(("mongodb://", "mongodb+srv://", "env:")) or (
         source.count(":") == 2 and "/" not in source
     )
 

@@ -1,12 +1,13 @@
 """The masks over a run, as small artifacts of its Sacred record.
 
 ``masks_<step>.npz``: for each sparse layer ``bits/<name>``, its mask in C order, eight to a byte,
-and ``shape/<name>``. At most :data:`SNAPSHOTS` while training, and the last masks.
+and ``shape/<name>``; and ``format``. At most :data:`SNAPSHOTS` while training, and the last masks.
 """
 
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from epymarl_mast.errors import ReportError
+from epymarl_mast.errors import ReportError, warn
 
 Array = npt.NDArray[Any]
 
 SNAPSHOTS = 50
+FORMAT = 1
+_MOST_BYTES = 1 << 28  # of one snapshot: masks of two thousand million weights
 
 
 class MaskRecorder:
@@ -56,17 +59,21 @@ class MaskRecorder:
         masks = {name: mask.cpu().numpy() for name, mask in self._topology.masks.items()}
         if self._run is None or not masks:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"masks_{self._t_env:012d}.npz"
-            np.savez_compressed(path, allow_pickle=False, **packed(masks))
-            self._run.add_artifact(str(path), path.name)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / f"masks_{self._t_env:012d}.npz"
+                np.savez_compressed(path, allow_pickle=False, **packed(masks))
+                self._run.add_artifact(str(path), path.name)
+        except OSError as error:
+            warn(f"no snapshot of the masks at t_env={self._t_env} ({error.strerror}): "
+                 f"make room in {tempfile.gettempdir()}")  # fmt: skip
 
 
 def packed(masks: Mapping[str, Array]) -> dict[str, Array]:
     """``{key in the file: array}`` of bool masks."""
     bits = {f"bits/{name}": np.packbits(mask) for name, mask in masks.items()}
     shapes = {f"shape/{name}": np.array(mask.shape) for name, mask in masks.items()}
-    return {**bits, **shapes}
+    return {"format": np.array(FORMAT), **bits, **shapes}
 
 
 @dataclass(frozen=True)
@@ -91,22 +98,29 @@ class MaskHistory:
         Raises:
             ReportError: if there is nothing, or it cannot be read.
         """
-        files = sorted(folder.glob("masks_*.npz"))
+        files = sorted(p for p in folder.glob("masks_*.npz") if _step(p).isdecimal())
         if not files:
             raise ReportError(
                 f"{folder} holds no masks_*.npz: allowed is the Sacred directory of a run with a "
                 "sparse topology"
             )
         snapshots = [_read(file) for file in files]
-        layers = snapshots[0].keys()
-        if any(snapshot.keys() != layers for snapshot in snapshots):
-            raise ReportError(f"{folder}: its masks_*.npz are of different networks")
-        steps = np.array([int(file.stem.partition("_")[2]) for file in files])
+        layers = {name: mask.shape for name, mask in snapshots[0].items()}
+        for snapshot in snapshots:
+            if {name: mask.shape for name, mask in snapshot.items()} != layers:
+                raise ReportError(f"{folder}: its masks_*.npz are of different networks")
+        steps = np.array([int(_step(file)) for file in files])
         return cls(steps, {name: np.stack([s[name] for s in snapshots]) for name in layers})
+
+
+def _step(file: Path) -> str:
+    """The environment step in a snapshot's name."""
+    return file.stem.partition("_")[2]
 
 
 def _read(file: Path) -> dict[str, Array]:
     try:
+        _check_archive(file)
         with np.load(file, allow_pickle=False) as archive:
             names = [key.removeprefix("bits/") for key in archive.files if key.startswith("bits/")]
             return {name: _unpacked(archive, name) for name in names}
@@ -114,8 +128,24 @@ def _read(file: Path) -> dict[str, Array]:
         raise ReportError(f"{file} cannot be read: {error}") from None
 
 
+def _check_archive(file: Path) -> None:
+    """Refuse a small file that would unpack to a huge one, or is of another format."""
+    with zipfile.ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {_MOST_BYTES} bytes")
+        if "format.npy" not in archive.namelist():
+            return  # from before there was one
+        with archive.open("format.npy") as member:
+            found = np.lib.format.read_array(member, allow_pickle=False)
+    if int(found) != FORMAT:
+        raise ValueError(f"format {int(found)}, where this version reads format {FORMAT}")
+
+
 def _unpacked(archive: Any, name: str) -> Array:
     rows, columns = (int(size) for size in archive[f"shape/{name}"])
-    bits = np.unpackbits(archive[f"bits/{name}"], count=rows * columns)
+    packed_bits = archive[f"bits/{name}"]
+    if rows < 1 or columns < 1 or -(-rows * columns // 8) != len(packed_bits):
+        raise ValueError(f"{name} is {rows} x {columns}, which are not {len(packed_bits)} bytes")
+    bits = np.unpackbits(packed_bits, count=rows * columns)
     mask: Array = bits.reshape(rows, columns).astype(bool)
     return mask

@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from epymarl_mast.tracking.address import database_of, without_password
+from epymarl_mast.errors import warn
+from epymarl_mast.tracking.address import database_of, resolved, without_password
 
 _SECONDS_TO_ANSWER = 3
 
@@ -65,7 +66,7 @@ def _observer_class() -> Any:
             self._warning = warning
 
         def started_event(self, *args: Any, **named: Any) -> None:
-            _warn(self._warning)
+            warn(self._warning)
 
     class SteadyMongoObserver(mongo_observer):  # type: ignore[misc]
         """Sacred's own; what a server misses is sent when it answers again.
@@ -121,7 +122,7 @@ def _observer_class() -> Any:
                 with self._watched():
                     super().final_save(attempts=1)
             if self._away:
-                _warn(
+                warn(
                     f"MongoDB at {self._address} is away: its record of run "
                     f"{self.run_entry['_id']} is incomplete, that in files is complete"
                 )
@@ -133,12 +134,12 @@ def _observer_class() -> Any:
                 yield
             except PyMongoError as error:
                 if not self._away:
-                    _warn(f"MongoDB at {self._address} is lost ({_short(error)}): "
+                    warn(f"MongoDB at {self._address} is lost ({_short(error)}): "
                           "this run goes on and is recorded in files")  # fmt: skip
                 self._away = True
             else:
                 if self._away:
-                    _warn(f"MongoDB at {self._address} answers again")
+                    warn(f"MongoDB at {self._address} answers again")
                 self._away = False
 
     return SteadyMongoObserver
@@ -148,6 +149,7 @@ def _parser(sacreds: Any) -> Any:
     """Sacred's reading of ``-m``, which knows no address with a user in it."""
 
     def parse(address: str) -> Any:
+        address = resolved(address)
         if "://" not in address:
             return sacreds(address)
         return {"url": address, "db_name": database_of(address)}
@@ -181,7 +183,3 @@ def _problem(url: str | None) -> str:
 
 def _short(error: Exception) -> str:
     return str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
-
-
-def _warn(text: str) -> None:
-    print(f"mast: warning: {text}", file=sys.stderr, flush=True)

@@ -27,8 +27,10 @@ class Run:
 
     def last(self, name: str) -> float | None:
         """Last value of a metric, or None if it was not logged."""
-        values = self.metrics.get(name, {}).get("values")
-        return float(values[-1]) if values else None
+        try:
+            return float(self.metrics[name]["values"][-1])
+        except (LookupError, TypeError, ValueError):
+            return None
 
 
 def finished_run(folder: Path) -> Run | None:
@@ -58,7 +60,7 @@ def print_summary(run: Run, seconds: float) -> None:
         ("FLOPs of a decision, of dense", "mast_flops_test_ratio"),
     ):
         ratio = run.last(name)
-        if ratio is not None:
+        if ratio:
             table.add_row(label, f"{ratio:.3f} ({1 / ratio:.1f}x fewer)")
     updates = run.last("mast_topology_updates")
     if updates is not None:
@@ -75,5 +77,8 @@ def from_here(path: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # of a run that could not write it
+        return {}
     return content if isinstance(content, dict) else {}

@@ -54,6 +54,18 @@ def test_charts_are_drawn_and_nothing_leaves_the_page(browse, record, configure,
 
 
 @pytest.mark.long
+def test_names_of_runs_do_nothing_in_a_browser(browse, record, configure, tmp_path):
+    evil = "<img src=http://127.0.0.1:9/x onerror=console.log(1)><script>console.log(2)</script>"
+    for seed in (1, 2):
+        record(configure(seed=seed, task=evil), 0.4 + seed / 10)
+    list(make_report(Request((str(tmp_path),), tmp_path / "out", command=f"mast {evil}")))
+    pixels, said, asked = browse(tmp_path / "out" / "report.html")
+    assert (np.abs(pixels.astype(int) - BLUE).max(axis=2) < 3).sum() > 300
+    assert said == []
+    assert asked == []
+
+
+@pytest.mark.long
 def test_a_page_that_does_either_would_be_seen(browse, unused_port, tmp_path):
     page, url = tmp_path / "bad.html", f"http://127.0.0.1:{unused_port()}/x.png"
     page.write_text(f"<img src='{url}'><script>console.error('no')</script>")

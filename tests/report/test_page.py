@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -76,3 +77,53 @@ def test_names_from_runs_are_text(report):
     assert EVIL not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "not complete: FAILED" in text
+
+
+EVERYWHERE = (
+    "<img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}{% x %}</td><script>alert(1)</script>"
+    "\x1b[2J\n|\\input{/etc/passwd}"
+)
+
+
+@pytest.fixture
+def hostile(record, configure, tmp_path):
+    """The report of runs whose every name is an attack, and its lines for the terminal."""
+    for seed in (1, 2):
+        config = configure(seed=seed, task=EVERYWHERE)
+        record({**config, "env": EVERYWHERE, "label": EVERYWHERE}, 0.4, metric="a<script>")
+    odd = configure(seed=EVERYWHERE, mast={"operator": EVERYWHERE})
+    folder = record(odd, 0.5, metric="a<script>", host={"version": EVERYWHERE})
+    (folder / "cout.txt").write_text(EVERYWHERE)
+    record(configure(seed=4), 0.5, metric="a<script>", status=EVERYWHERE)
+    broken = record(configure(seed=5), 0.5, metric="a<script>")
+    (broken / "config.json").write_text(EVERYWHERE)
+    evil = tmp_path / "sacred" / "<script>alert(2)<"
+    evil.mkdir()
+    (evil / "run.json").write_text("{}")
+    out = tmp_path / "out"
+    request = Request((str(tmp_path),), out, metric="a<script>", command=f"mast {EVERYWHERE}")
+    return out, list(make_report(request))
+
+
+def test_nothing_that_a_run_recorded_becomes_html(hostile):
+    out, _ = hostile
+    text = (out / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    known = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "code", "div",
+             "table", "thead", "tbody", "tr", "th", "td", "figure", "img"}  # fmt: skip
+    assert set(page.tags) <= known
+    assert all(a.startswith("data:image/svg+xml;base64,") for a in page.addresses)
+    assert "onerror=alert(1)&gt;" in text
+    assert "{{ 7 * 7 }}" in text
+    assert "default-src 'none'" in text
+
+
+def test_nothing_that_a_run_recorded_moves_the_cursor_or_ends_a_cell(hostile):
+    out, lines = hostile
+    markdown = (out / "performance.md").read_text(encoding="utf-8")
+    assert not re.search(r"(?<!\\)<", markdown)
+    for text in (*lines, markdown):
+        assert "\x1b" not in text
+    tex = (out / "performance.tex").read_text(encoding="utf-8")
+    assert "\\input" not in tex
+    assert "textbackslash{}input" in tex
