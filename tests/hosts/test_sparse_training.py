@@ -363,6 +363,8 @@ def test_what_no_kernel_knows_is_said(sparse_learner, caplog, algorithm, torch_c
     said = [text for text in caplog.messages if "masked torch for" in text]
     assert bool(said) == (engine == "sparse" and torch_computes is not None)
     assert all(torch_computes in text for text in said)
+    chosen = [text for text in caplog.messages if text.startswith(f"mast.engine: {engine} (")]
+    assert len(chosen) == 1  # and why, in brackets
 
 
 def test_which_engine_is_chosen(monkeypatch):
