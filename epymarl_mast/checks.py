@@ -31,7 +31,8 @@ _POSITIVE = (
 
 def uses_mast(config: Mapping[str, Any]) -> bool:
     """Whether a configuration trains one of our learners, or a registered one."""
-    return config.get("learner") in SCHEMAS
+    learner = config.get("learner")
+    return isinstance(learner, str) and learner in SCHEMAS
 
 
 def check_host_options(config: Mapping[str, Any]) -> None:

@@ -17,7 +17,10 @@ from epymarl_mast.sparse import Topology
 FILE_NAME = "mast.pt"
 FORMAT = 1
 # What reading a file of unlike content can end with.
-_MALFORMED = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+_MALFORMED = (
+    RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+    AssertionError,
+)  # fmt: skip
 
 
 def check_checkpoint(config: Mapping[str, Any]) -> None:
@@ -156,7 +159,7 @@ def load_state(folder: Path) -> dict[str, Any]:
             f"was cut off{_whole_one_beside(folder)}"
         )
     state = read(folder, FILE_NAME)
-    if not isinstance(state, dict) or "format" not in state:
+    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
         raise CheckpointError(f"{path} is not of format {FORMAT}, the one this version reads")
     if state["format"] != FORMAT:
         raise CheckpointError(

@@ -108,7 +108,7 @@ class TestCheckpoints:
                 load_learner(learner, tmp_path / "1")
                 assert learner.training_steps >= 0
 
-        assert campaign("checkpoints", cases, case)["success"]
+        campaign("checkpoints", cases, case)
 
 
 class TestExports:
@@ -147,4 +147,4 @@ class TestExports:
                 agent.act(np.zeros((header.n_agents, header.observation), np.float32),
                           np.ones((header.n_agents, header.n_actions), np.int32))  # fmt: skip
 
-        assert campaign("exports", cases, case)["success"]
+        campaign("exports", cases, case)
