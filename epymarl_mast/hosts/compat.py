@@ -20,7 +20,7 @@ from unittest import mock
 
 from epymarl_mast.errors import RunInterrupted
 
-_NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba")
+_NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba", "jax")
 
 
 def quieten_third_parties() -> None:

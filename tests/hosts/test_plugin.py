@@ -35,7 +35,8 @@ def test_registering_twice_changes_nothing(host, fresh_registries):
     once = names(fresh_registries)
     plugin.register(host)
     assert names(fresh_registries) == once
-    ours = {*LEARNERS, "mast_episode", "mast_parallel", "mast_mac", "mast_cem_mac", "mast_mamujoco"}
+    ours = {*LEARNERS, "mast_episode", "mast_parallel", "mast_mac", "mast_cem_mac"}
+    ours |= {"mast_mamujoco", "smax"}
     assert once.keys() - before.keys() == ours
     assert {name: once[name] for name in before} == before
 
