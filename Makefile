@@ -30,7 +30,7 @@ $(TESTS_READY): $(READY)
 	touch $@
 
 $(ALL_READY): $(TESTS_READY)
-	$(BIN)/python -m pip install -q -e ".[ray,mamujoco]"
+	$(BIN)/python -m pip install -q -e ".[ray,mamujoco,smax]"
 	touch $@
 
 train: $(READY)

@@ -7,7 +7,7 @@ from typing import Any
 
 from epymarl_mast.controllers.cem import cem_mac
 from epymarl_mast.controllers.mac import fast_mac
-from epymarl_mast.environments import multi_agent_mujoco
+from epymarl_mast.environments import multi_agent_mujoco, smax
 from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts import Host, HostModules, running_host
@@ -40,6 +40,7 @@ def register(host: Host, *, show_progress: bool = False) -> HostModules:
     _add(modules.controllers, "mast_mac", fast_mac(modules))
     _add(modules.controllers, "mast_cem_mac", cem_mac(modules))
     _add(modules.environments, "mast_mamujoco", multi_agent_mujoco(modules))
+    _add(modules.environments, "smax", smax(modules))
     bases = {
         "mast_episode": fast_episode_runner(modules.runners["episode"], modules),
         "mast_parallel": fast_parallel_runner(modules.runners["parallel"], modules),

@@ -32,6 +32,7 @@ settings.load_profile("mast")
 
 # Apart from the user's own, and one for all workers and the programs they start.
 os.environ["NUMBA_CACHE_DIR"] = str(REPOSITORY / ".pytest_cache" / "numba")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(REPOSITORY / ".pytest_cache" / "jax")
 
 
 def find_checkout() -> Path | None:

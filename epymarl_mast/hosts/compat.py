@@ -21,7 +21,7 @@ from unittest import mock
 
 from epymarl_mast.errors import RunFailed, RunInterrupted
 
-_NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba")
+_NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba", "jax")
 
 
 def quieten_third_parties() -> None:

@@ -49,6 +49,7 @@ PACKAGES: dict[str, Package] = {
     "mamujoco": Package(
         "gymnasium_robotics", "pip install 'gymnasium-robotics>=1.4,<2'", "Multi-Agent MuJoCo"
     ),
+    "smax": Package("jaxmarl", "pip install 'jaxmarl>=0.2,<0.3'", "SMAX (JaxMARL)"),
     "sc2": Package("smac.env", f"{_GITHUB}oxwhirl/smac.git", "SMAC (StarCraft II)"),
     "sc2v2": Package("smacv2.env", f"{_GITHUB}oxwhirl/smacv2.git", "SMACv2 (StarCraft II)"),
 }
@@ -63,6 +64,12 @@ _EXAMPLE_KEYS = {
     "boxpushing": "BoxPushing-6x6-2a-v0",
 }
 _GYMMA_OF_PYMARLZOOPLUS = ("lbforaging", "rware", "mpe")
+
+# Named here, because importing JaxMARL takes seconds.
+SMAX_MAPS = (
+    "3m", "8m", "25m", "2s3z", "3s5z", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z",
+    "3s_vs_5z", "6h_vs_8z", "smacv2_5_units", "smacv2_10_units", "smacv2_20_units",
+)  # fmt: skip
 
 
 def installed(package: Package) -> bool:
@@ -96,9 +103,17 @@ def check_environment(host: Host, config: Mapping[str, Any]) -> None:
             raise OptionError(f"env_args.map_name is needed by env={name!r}, for instance 3m")
     if name == "mast_mamujoco":
         _need(PACKAGES["mamujoco"], f"--env-config={name}")
-        limit = arguments.get("time_limit")
-        if not (isinstance(limit, int) and limit > 0):
-            raise OptionError(f"env_args.time_limit={limit!r} is not allowed: a number > 0 is")
+        _check_time_limit(arguments.get("time_limit"))
+    if name == "smax":
+        check_smax(
+            arguments.get("map_name"),
+            arguments.get("time_limit"),
+            arguments.get("reward_scale"),
+            config.get("common_reward", True),
+        )
+        for key in ("render", "save_replay"):
+            if config.get(key):
+                raise OptionError(f"{key}=True: env='smax' draws nothing; False is allowed")
     if name == "smaclite" and arguments["map_name"] not in smaclite_maps.names():
         raise OptionError(
             f"env_args.map_name={arguments['map_name']}: SMAClite has no such map; allowed are "
@@ -117,14 +132,38 @@ def check_environment(host: Host, config: Mapping[str, Any]) -> None:
         _check_gymma(host, arguments)
 
 
+def check_smax(map_name: Any, time_limit: Any, reward_scale: Any, common_reward: Any) -> None:
+    """Refuse arguments of ``smax``, or that it is made where JaxMARL is missing.
+
+    Raises:
+        OptionError: naming the argument and what is allowed, or the command that installs it.
+    """
+    _need(PACKAGES["smax"], "--env-config=smax")
+    if map_name not in SMAX_MAPS:
+        raise OptionError(
+            f"env_args.map_name={map_name}: SMAX has no such map{nearest(str(map_name), SMAX_MAPS)}"
+            f"; allowed are {', '.join(SMAX_MAPS)}"
+        )
+    _check_time_limit(time_limit)
+    if isinstance(reward_scale, bool) or not reward_scale > 0:
+        raise OptionError(f"env_args.reward_scale={reward_scale!r} is not allowed: a number > 0 is")
+    if not common_reward:
+        raise OptionError("common_reward=False: env='smax' has the team's reward only: True is")
+
+
+def _check_time_limit(limit: Any) -> None:
+    if isinstance(limit, bool) or not (isinstance(limit, int) and limit > 0):
+        raise OptionError(f"env_args.time_limit={limit!r} is not allowed: a number > 0 is")
+
+
 def _check_gymma(host: Host, arguments: Mapping[str, Any]) -> None:
     key = str(arguments.get("key"))
     module = key.partition(":")[0]
     if ":" in key and module in PACKAGES:
         _need(PACKAGES[module], f"env_args.key={key}")
     limit = arguments.get("time_limit")
-    if limit is not None and not (isinstance(limit, int) and limit > 0):
-        raise OptionError(f"env_args.time_limit={limit!r} is not allowed: a number > 0 is")
+    if limit is not None:
+        _check_time_limit(limit)
     if host.name != "pymarlzooplus":
         return
     if module not in _GYMMA_OF_PYMARLZOOPLUS:

@@ -2,7 +2,8 @@
 
 Same worker processes, environments, seeding and messages, same episode data and statistics. What
 differs is how: the agents of all environments act in one call, without torch, and all episodes are
-written into the host's batch once, when the longest is over.
+written into the host's batch once, when the longest is over. Environments that one call can step
+together are in this process, behind the same messages.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from epymarl_mast.hosts.base import HostModules
+from epymarl_mast.runners.in_process import connections
 from epymarl_mast.runners.record import Array, EpisodeRecord
 from epymarl_mast.runners.start import FastStart
 
@@ -22,6 +24,29 @@ def fast_parallel_runner(base: type[Any], host: HostModules) -> type[Any]:
 
     class FastParallelRunner(FastStart, base):  # type: ignore[misc]
         """Runs E = ``batch_size_run`` episodes side by side."""
+
+        def __init__(self, args: Any, logger: Any) -> None:
+            together = getattr(host.environments.get(args.env), "together", None)
+            if together is None:
+                super().__init__(args, logger)
+            else:
+                self._start_in_process(args, logger, together)
+
+        def _start_in_process(self, args: Any, logger: Any, together: Any) -> None:
+            """What the bases do, with environments in this process in place of workers."""
+            self.args, self.logger = args, logger
+            self.batch_size = args.batch_size_run
+            common = {"common_reward": getattr(args, "common_reward", True)}
+            environments = together(self.batch_size, **{**args.env_args, **common})
+            self.parent_conns = connections(environments, self.batch_size)
+            self.env_info = environments.get_env_info()
+            self.episode_limit = self.env_info["episode_limit"]
+            self.t = self.t_env = 0
+            self.train_returns: list[Any] = []
+            self.test_returns: list[Any] = []
+            self.train_stats: dict[str, Any] = {}
+            self.test_stats: dict[str, Any] = {}
+            self.log_train_stats_t = -100_000  # the first run is logged
 
         def run(self, test_mode: bool = False) -> Any:
             actor = self.start_actor(self.batch_size)

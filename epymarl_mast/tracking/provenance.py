@@ -12,7 +12,7 @@ from epymarl_mast.hosts.base import Host
 
 _PACKAGES = (
     "torch", "numpy", "numba", "sacred", "gymnasium", "lbforaging", "rware", "pettingzoo", "vmas",
-    "smaclite", "SMAC", "SMACv2", "pymarlzooplus",
+    "smaclite", "SMAC", "SMACv2", "jaxmarl", "jax", "pymarlzooplus",
 )  # fmt: skip
 
 

@@ -281,3 +281,26 @@ def test_a_missing_simulator_is_told_with_its_command(refuse, monkeypatch):
     monkeypatch.setattr("epymarl_mast.hosts.environments.installed", lambda package: False)
     said = refuse("train", "--config=mast_comix", "--env-config=mast_mamujoco")
     assert "needs Multi-Agent MuJoCo, which is not installed: pip install 'gymn" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("env_args.map_name=3s5x", "SMAX has no such map (did you mean '3s5z'?); allowed are 3m,"),
+        ("env_args.time_limit=0", "env_args.time_limit=0 is not allowed: a number > 0 is"),
+        ("env_args.reward_scale=0", "env_args.reward_scale=0 is not allowed: a number > 0 is"),
+        ("render=True", "render=True: env='smax' draws nothing"),
+    ],
+)
+def test_battles_that_cannot_be(refuse, monkeypatch, option, told):
+    monkeypatch.setattr("epymarl_mast.hosts.environments.installed", lambda package: True)
+    said = refuse("train", "--config=mast_qmix", "--env-config=smax", "with", "seed=1", option)
+    assert told in said
+
+
+def test_battles_without_jaxmarl_are_told_with_their_command(refuse, monkeypatch):
+    monkeypatch.setattr("epymarl_mast.hosts.environments.installed", lambda package: False)
+    said = refuse("train", "--config=mast_qmix", "--env-config=smax")
+    assert (
+        "--env-config=smax needs SMAX (JaxMARL), which is not installed: pip install 'jax" in said
+    )

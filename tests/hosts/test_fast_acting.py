@@ -136,6 +136,76 @@ def test_parallel_episodes_are_identical_too(make_runner, mast_options, agent, q
     check_same_episodes(stock, fast, modules, stock_log, fast_log)
 
 
+class StepsOf:
+    """What steps of a host's environments led to; those that were over are left alone."""
+
+    def __init__(self, modules, environments, actions, over):
+        self._steps = {
+            i: modules.step(environment, actions[i])
+            for i, environment in enumerate(environments)
+            if not over[i]
+        }
+        for i, (_, ended, _) in self._steps.items():
+            over[i] = ended
+
+    def of(self, i):
+        reward, over, info = self._steps[i]
+        cut = info.get("episode_limit", False)
+        return reward, over and not cut, cut, info
+
+
+class Neighbours:
+    """The host's environments in one process, as the runner asks for environments together."""
+
+    def __init__(self, modules, make, count, **arguments):
+        self._modules = modules
+        seed = arguments.pop("seed")
+        extra = {"reward_scalarisation": "sum"} if modules.copies_common_reward else {}
+        if not extra:
+            del arguments["common_reward"]
+        self._all = [make(**arguments, **extra, seed=seed + i) for i in range(count)]
+
+    def get_env_info(self):
+        return self._all[0].get_env_info()
+
+    def reset(self):
+        self._over = [False for _ in self._all]
+        for environment in self._all:
+            environment.reset()
+        return self._shown()
+
+    def step(self, actions):
+        return StepsOf(self._modules, self._all, actions, self._over), self._shown()
+
+    def _shown(self):
+        return SimpleNamespace(
+            state=[environment.get_state() for environment in self._all],
+            available=[environment.get_avail_actions() for environment in self._all],
+            observations=[environment.get_obs() for environment in self._all],
+        )
+
+
+@pytest.mark.parametrize("runs", ["fast", "host"])
+def test_environments_in_this_process_have_the_same_episodes(
+    make_runner, host, mast_options, quick_workers, monkeypatch, runs
+):
+    """Those of the host's worker processes, also where the host's own loop runs them."""
+    options = {"mast": mast_options(), "batch_size_run": 3, "test_nepisode": 6}
+    stock, modules, stock_log = make_runner("parallel", "basic_mac", **options)
+    gymma = modules.environments["gymma"]
+
+    def make(**arguments):
+        return gymma(**arguments)
+
+    make.together = lambda count, **arguments: Neighbours(modules, gymma, count, **arguments)
+    monkeypatch.setitem(modules.environments, "gymma", make)
+    mac = {"fast": "mast_mac", "host": "basic_mac"}[runs]
+    fast, _, fast_log = make_runner("mast_parallel", mac, **options)
+    assert (fast.start_actor(3) is not None) == (runs == "fast")
+    assert not hasattr(fast, "ps")
+    check_same_episodes(stock, fast, modules, stock_log, fast_log)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_q_values_are_the_agents_own(make_runner, mast_options, agent, engine):
