@@ -181,7 +181,7 @@ class TestRecords:
             selection, notes = choose(found, request)
             single = rows(selection, 20, None)
             curves(selection, single, chance.random() < 0.5)
-            table = [*single, *over_tasks(single)]
+            table = [*single, *over_tasks(single)[0]]
             out = tmp_path / "out"
             out.mkdir(exist_ok=True)
             tables.write_tables(out, table, selection.findings)
