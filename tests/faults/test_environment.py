@@ -180,7 +180,7 @@ def broken_run(host, run_program, small_run, tmp_path):
     return run
 
 
-@pytest.mark.long_on("pymarlzooplus")
+@pytest.mark.long
 def test_a_run_that_got_nan_failed_and_its_record_says_why(broken_run):
     done, record = broken_run("nan")
     [said] = [line for line in done.err.splitlines() if line.startswith("mast: error: ")]
