@@ -187,7 +187,7 @@ class TestRecords:
             tables.write_tables(out, table, selection.findings)
             findings = tables.runs_table(selection.findings)
             readable = tables.readable(table)
-            page = html_page("Report", "mast", 1, 1, 20, readable, findings, notes, [])
+            page = html_page("Report", "mast", "1 run compared", 20, readable, findings, notes, [])
             assert "<script" not in page
 
         campaign("Sacred directories", cases, case)
