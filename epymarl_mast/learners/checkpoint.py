@@ -79,8 +79,8 @@ def save_learner(learner: Any, folder: Path) -> None:
         "last_target_update_step": learner.last_target_update_step,
         "auto": learner.auto.state_dict(),
         "noise_generator": learner.noise.get_state(),
-        "rew_ms": _moments(learner.regression.rew_ms),
-        "ret_ms": _moments(learner.regression.ret_ms),
+        "rew_ms": moments(learner.regression.rew_ms),
+        "ret_ms": moments(learner.regression.ret_ms),
     }
     save_atomically(state, folder / FILE_NAME)
 
@@ -124,8 +124,8 @@ def load_learner(learner: Any, folder: Path) -> None:
         learner.noise.set_state(state["noise_generator"])
     learner.training_steps = state["training_steps"]
     learner.last_target_update_step = state["last_target_update_step"]
-    _restore_moments(learner.regression.rew_ms, state["rew_ms"])
-    _restore_moments(learner.regression.ret_ms, state["ret_ms"])
+    restore_moments(learner.regression.rew_ms, state["rew_ms"])
+    restore_moments(learner.regression.ret_ms, state["ret_ms"])
 
 
 def adopt_masks(topology: Topology, folder: Path) -> None:
@@ -167,11 +167,13 @@ def _load(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _moments(running: Any) -> dict[str, Any]:
+def moments(running: Any) -> dict[str, Any]:
+    """Running statistics of a host, as tensors and a number."""
     return {"mean": running.mean.cpu(), "var": running.var.cpu(), "count": float(running.count)}
 
 
-def _restore_moments(running: Any, saved: dict[str, Any]) -> None:
+def restore_moments(running: Any, saved: dict[str, Any]) -> None:
+    """Take over what :func:`moments` gave."""
     running.mean = saved["mean"].to(running.mean.device)
     running.var = saved["var"].to(running.var.device)
     running.count = saved["count"]
