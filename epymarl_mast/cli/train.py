@@ -31,8 +31,9 @@ def train(
 ) -> None:
     """Train: mast train --config=mast_qmix --env-config=gymma with key=value …
 
-    Everything but --host and --resume goes to the host as it is: --config=NAME, --env-config=NAME, 'with'
-    followed by key=value and YAML files, and Sacred's options such as -m host:port:db.
+    Everything but --host and --resume goes to the host as it is: --config=NAME,
+    --env-config=NAME, 'with' followed by key=value and YAML files, and Sacred's options such
+    as -m host:port:db.
     """
     from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register

@@ -44,7 +44,7 @@ def _generators(environment: Any) -> Iterator[tuple[str, Any]]:
     seen: dict[int, Any] = {}
     while waiting and len(seen) < _MOST_PARTS:
         place, part = waiting.pop(0)
-        if isinstance(part, _LEAVES) or callable(part) and not hasattr(part, "__dict__"):
+        if isinstance(part, _LEAVES) or (callable(part) and not hasattr(part, "__dict__")):
             continue
         if id(part) in seen:
             continue

@@ -16,9 +16,6 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from epymarl_mast.hosts import random_states
-from epymarl_mast.resume.values import process_random_state, set_process_random_state
-
 _SECONDS_TO_LOOK_FOR_THE_PARENT = 2.0
 _RANDOM_STATE = "mast_random_state"  # a request to a worker, with None to ask or a state to set
 _host_workers: dict[str, Callable[..., None]] = {}
@@ -47,7 +44,7 @@ def note_newest(buffers: type[Any]) -> Callable[[], Any]:
     def newest() -> Any:
         return made[0]() if made else None
 
-    buffers.__init__ = noted  # type: ignore[method-assign]
+    buffers.__init__ = noted
     buffers.mast_newest = staticmethod(newest)
     return newest
 
@@ -138,6 +135,10 @@ class _Ears:
             self._remote.send(self._answer(state))
 
     def _answer(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+        # Only here: the command line starts without torch.
+        from epymarl_mast.hosts import random_states
+        from epymarl_mast.resume.values import process_random_state, set_process_random_state
+
         environment = self._environment.made
         if state is None:
             return {

@@ -72,8 +72,5 @@ def _check_shapes(here: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     other = {f"{n}.{key}": tuple(w.shape) for n, part in saved.items() for key, w in part.items()}
     for name in sorted(own.keys() | other.keys()):
         if own.get(name) != other.get(name):
-            said = {None: "is not there"}
-            there = said.get(other.get(name), f"has shape {other.get(name)}")
-            raise CheckpointError(
-                f"{name} {there} in the checkpoint, {said.get(own.get(name), own.get(name))} here"
-            )
+            there, mine = (str(found.get(name, "missing")) for found in (other, own))
+            raise CheckpointError(f"the shape of {name} is {there} in the checkpoint, {mine} here")

@@ -128,7 +128,7 @@ def newest_whole(folder: Path) -> tuple[Checkpoint | None, tuple[str, ...]]:
     Returns:
         It, or None if there is none; and a line on each newer one that cannot be used.
     """
-    problems = []
+    problems: list[str] = []
     for path in sorted(folder.glob("checkpoint_*.json"), reverse=True):
         try:
             return Checkpoint.read(path), tuple(problems)

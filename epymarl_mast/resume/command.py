@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from epymarl_mast.errors import CheckpointError, HostError, OptionError
 from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
 from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
 from epymarl_mast.resume.lock import hold
-from epymarl_mast.resume.record import continued
+from epymarl_mast.resume.record import continued, read_json
 from epymarl_mast.schemas import SCHEMAS
 
 
@@ -67,16 +66,16 @@ class Unfinished:
 
     @classmethod
     def _read(cls, folder: Path) -> Unfinished:
-        record, config = _json(folder / "run.json"), _json(folder / "config.json")
-        if config is None or config.get("learner") not in SCHEMAS:
+        record, config = read_json(folder / "run.json"), read_json(folder / "config.json")
+        if config.get("learner") not in SCHEMAS:
             raise CheckpointError(f"{folder}/config.json is not that of a run of epymarl-mast")
-        if (record or {}).get("status") == "COMPLETED":
+        if record.get("status") == "COMPLETED":
             raise CheckpointError(f"{folder} has completed: there is nothing to go on with")
         held = hold(folder / FOLDER)
         if held is not None:
             held.close()
         checkpoint, problems = newest_whole(folder / FOLDER)
-        return cls(folder, config, record or {}, checkpoint, problems)
+        return cls(folder, config, record, checkpoint, problems)
 
     def say(self) -> list[str]:
         """What a user should know, a line each."""
@@ -153,14 +152,6 @@ class Unfinished:
 
 
 def _is_unfinished(run: Path) -> bool:
-    config, record = _json(run / "config.json"), _json(run / "run.json")
-    ours = config is not None and config.get("learner") in SCHEMAS
-    return ours and (record or {}).get("status") != "COMPLETED"
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    config, record = read_json(run / "config.json"), read_json(run / "run.json")
+    ours = config.get("learner") in SCHEMAS
+    return ours and record.get("status") != "COMPLETED"

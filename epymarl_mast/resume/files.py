@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -34,10 +35,8 @@ def store(path: Path, content: bytes) -> StoredFile:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError:
-        try:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
             temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # a read-only folder; the first error is the one to tell
         raise
     return StoredFile(path.name, len(content), hashlib.sha256(content).hexdigest())
 

@@ -7,7 +7,6 @@ every training episode that is played, and :meth:`Keeper.after_training` after i
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 import signal
 import sys
@@ -78,7 +77,9 @@ class Keeper:
             return None
         observer = record.file_observer(runner.logger)
         if observer is None or getattr(args, "has_explorer", False):
-            _warn("no checkpoints for an exact resume: this run has no record in files or an explorer")
+            _warn(
+                "no checkpoints for an exact resume: this run has no record in files or an explorer"
+            )
             return None
         return cls(runner, args, newest_buffer, Path(observer.dir))
 
@@ -160,9 +161,7 @@ class Keeper:
             put_back(self._runner, self._runner.mac.learner, self._rings, checkpoint, state)
         except (CheckpointError, KeyError, TypeError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[-1].strip()
-            raise CheckpointError(
-                f"{checkpoint.path} does not fit this run: {reason}"
-            ) from error
+            raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from error
         writer.go_on_from(checkpoint)
         self._since_step, self._since = self._runner.t_env, time.monotonic()
         self._from = self._rewind = None
@@ -181,11 +180,7 @@ class Keeper:
 
 def _forget_if_completed(run: Path) -> None:
     """A run that has completed needs no checkpoint."""
-    try:
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    if record.get("status") == "COMPLETED":
+    if record.read_json(run / "run.json").get("status") == "COMPLETED":
         shutil.rmtree(run / FOLDER, ignore_errors=True)
 
 

@@ -30,6 +30,7 @@ def noted(logger: Any) -> dict[str, Any]:
         "info": plain(dict(logger.sacred_info)),
         "stats": {key: _columns(pairs) for key, pairs in logger.stats.items()},
         "artifacts": list(observer.run_entry["artifacts"]),
+        "run_entry": json.dumps(_flat(observer.run_entry)),
         "log": log.stat().st_size if log.exists() else 0,
     }
 
@@ -41,7 +42,9 @@ def restore(logger: Any, kept: Mapping[str, Any]) -> None:
         logger.stats[key] = list(zip(steps, values, strict=True))
 
 
-def cut_back(folder: Path, kept: Mapping[str, Any] | None, when: str) -> None:
+def cut_back(
+    folder: Path, kept: Mapping[str, Any] | None, when: str, fresh: Mapping[str, Any]
+) -> None:
     """Bring the files of a record to what they were at a checkpoint, or at the start.
 
     Values have the wall times they were logged at, as far as they had reached the disk; others
@@ -51,16 +54,18 @@ def cut_back(folder: Path, kept: Mapping[str, Any] | None, when: str) -> None:
         folder: the run's Sacred directory.
         kept: what :func:`noted` gave, None for the start.
         when: wall time of the checkpoint, in ISO format.
+        fresh: ``run.json`` of a run that starts, for one whose own was torn before a checkpoint.
     """
     info = revive(kept["info"]) if kept else {}
-    record = _read(folder / "run.json")
+    record = read_json(folder / "run.json") or (json.loads(kept["run_entry"]) if kept else fresh)
+    record = dict(record)
     artifacts = list(kept["artifacts"]) if kept else []
-    for name in set(record.get("artifacts", [])) - set(artifacts):
-        if Path(name).name == name:
-            (folder / name).unlink(missing_ok=True)
+    for file in folder.glob("masks_*.npz"):
+        if file.name not in artifacts:
+            file.unlink()
     for key in ("stop_time", "fail_trace", "result"):
         record.pop(key, None)
-    metrics = _metrics(info, _read(folder / "metrics.json"), when)
+    metrics = _metrics(info, read_json(folder / "metrics.json"), when)
     resumed = [*record.get("resumed", []), _now()]
     update = {"artifacts": artifacts, "status": "RUNNING", "result": None, "resumed": resumed}
     _write(folder / "run.json", {**record, **update})
@@ -68,8 +73,8 @@ def cut_back(folder: Path, kept: Mapping[str, Any] | None, when: str) -> None:
     _write(folder / "info.json", info)
     log = folder / "cout.txt"
     if log.exists():
-        with log.open("r+b") as file:
-            file.truncate(min(kept["log"] if kept else 0, log.stat().st_size))
+        with log.open("r+b") as opened:
+            opened.truncate(min(kept["log"] if kept else 0, log.stat().st_size))
 
 
 @contextmanager
@@ -77,10 +82,22 @@ def continued(folder: Path, kept: Mapping[str, Any] | None, when: str) -> Iterat
     """Inside, the next run that Sacred starts goes on in this record; see :func:`cut_back`."""
     from sacred.observers import FileStorageObserver
 
-    def started(self: Any, *, config: Any, _id: Any, **named: Any) -> Any:
-        cut_back(folder, kept, when)
+    def started(
+        self: Any, *, ex_info: Any, command: Any, host_info: Any, start_time: Any, config: Any,
+        meta_info: Any, _id: Any,
+    ) -> Any:  # fmt: skip
+        fresh = {
+            "experiment": {**ex_info, "sources": self.save_sources(ex_info)},
+            "command": command,
+            "host": host_info,
+            "meta": meta_info,
+            "start_time": start_time.isoformat(),
+            "resources": [],
+            "heartbeat": None,
+        }
+        cut_back(folder, kept, when, fresh)
         self.dir = str(folder)
-        self.run_entry = _read(folder / "run.json")
+        self.run_entry = read_json(folder / "run.json")
         self.config, self.info = config, {}
         self.cout, self.cout_write_cursor = "", 0
         print(f"mast: going on with {folder}", file=sys.stderr, flush=True)
@@ -117,7 +134,8 @@ def _now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none that can be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # a kill can tear what Sacred writes
@@ -126,6 +144,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
+    store(path, json.dumps(_flat(content), sort_keys=True, indent=2).encode())
+
+
+def _flat(content: Any) -> Any:
+    """As Sacred writes it."""
     from sacred.serializer import flatten
 
-    store(path, json.dumps(flatten(content), sort_keys=True, indent=2).encode())
+    return flatten(content)  # type: ignore[no-untyped-call]

@@ -107,7 +107,9 @@ def _flat(block: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in block.items():
         name = f"{above}{key}"
-        flat.update(_flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value})
+        flat.update(
+            _flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+        )
     return flat
 
 

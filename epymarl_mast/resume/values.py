@@ -108,7 +108,7 @@ def process_random_state() -> dict[str, Any]:
         "python": plain(random.getstate()),
         "numpy": plain(np.random.get_state(legacy=False)),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 

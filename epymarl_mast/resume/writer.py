@@ -110,12 +110,13 @@ class CheckpointWriter:
     def _advance(self, coming: int, seconds: float | None) -> None:
         assert self._open is not None
         deadline = None if seconds is None else time.monotonic() + seconds
-        for ring in self._rings:
+        whole = True
+        for ring in self._rings:  # each, even when it is late: none must be overtaken
             # Before these many episodes are written, others must not overwrite them.
             safe = ring.inserted + coming - ring.capacity
-            if not self._write_ring(ring, deadline, safe):
-                return
-        self._complete()
+            whole = self._write_ring(ring, deadline, safe) and whole
+        if whole:
+            self._complete()
 
     def _write_ring(self, ring: Ring, deadline: float | None, safe: int) -> bool:
         """Write episodes of one ring until the deadline, but those before ``safe`` in any case.
@@ -127,6 +128,9 @@ class CheckpointWriter:
         first, end = self._open.spans[ring.name]
         written = self._written[ring.name]
         done = max(first, written[-1].end if written else first)
+        assert done >= ring.inserted - ring.capacity, (
+            "episodes were overwritten before they were written"
+        )
         while done < end:
             if deadline is not None and time.monotonic() >= deadline and done >= safe:
                 return False
