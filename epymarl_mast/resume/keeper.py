@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from epymarl_mast.errors import CheckpointError, RunStopped
 from epymarl_mast.resume import record
 from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
+from epymarl_mast.resume.files import store
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.rewind import Rewind, unpacked_clock
 from epymarl_mast.resume.rings import HostRing, OnlineRing
@@ -66,7 +68,7 @@ class Keeper:
             checkpoint, _ = newest_whole(self._folder)
             if checkpoint is not None:
                 self._from = (checkpoint, checkpoint.load_state())
-                args.unique_token = self._from[1]["unique_token"]
+        args.unique_token = self._first_token(args.unique_token)
         atexit.register(_forget_if_completed, folder)
 
     @classmethod
@@ -143,6 +145,15 @@ class Keeper:
                 "bit-identical"
             )
         return self._writer
+
+    def _first_token(self, token: str) -> str:
+        """The host's name for the run, with its first start in it: EPyMARL's models are there."""
+        noted = self._folder / "token"
+        with suppress(OSError):  # of a folder that cannot be written there will be a warning
+            if noted.is_file() and (first := noted.read_text(encoding="utf-8")):
+                return first
+            store(noted, token.encode())
+        return token
 
     def _inserted(self) -> int:
         return len(self._clock) * int(self._runner.batch_size)

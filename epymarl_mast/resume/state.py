@@ -32,7 +32,6 @@ def gather(runner: Any, learner: Any, rings: Sequence[Ring], clock: list[int]) -
     return {
         "config": configuration(runner.logger),
         "clock": packed_clock(clock),
-        "unique_token": runner.args.unique_token,
         "learner": learner_state(learner),
         "acting": _acting(runner.mac),
         "runner": {key: plain(getattr(runner, key)) for key in _OF_THE_RUNNER},

@@ -128,12 +128,10 @@ class CheckpointWriter:
         first, end = self._open.spans[ring.name]
         written = self._written[ring.name]
         done = max(first, written[-1].end if written else first)
-        assert done >= ring.inserted - ring.capacity, (
-            "episodes were overwritten before they were written"
-        )
         while done < end:
             if deadline is not None and time.monotonic() >= deadline and done >= safe:
                 return False
+            assert done >= ring.inserted - ring.capacity, "overwritten before it was written"
             start, segment = done, SegmentBuilder()
             while done < end and segment.size < _BYTES_IN_A_SEGMENT:
                 segment.add(ring.episode(done))
