@@ -1,4 +1,4 @@
-"""The random generators of an environment, wherever its wrappers and parts keep them."""
+"""The random generators and values of an environment, wherever its wrappers and parts keep them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from epymarl_mast.errors import CheckpointError
-from epymarl_mast.resume.values import generator_state, set_generator_state
+from epymarl_mast.resume.values import generator_state, plain, revive, set_generator_state
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 _MOST_PARTS = 20_000  # an environment with more is searched no further
@@ -17,29 +17,51 @@ _LEAVES = (str, bytes, int, float, bool, type(None), np.ndarray, np.generic, typ
 
 
 def of(environment: Any) -> dict[str, Any]:
-    """``{place: state}`` of every generator; empty where an environment has none in Python."""
-    return {place: generator_state(found) for place, found in _generators(environment)}
+    """What an environment goes on from at its next reset; empty where it has no generator.
+
+    Returns:
+        ``generators``, ``{place: state}``; and ``values``, ``{place: {attribute: value}}`` of
+        numbers, text and tuples, as some environments place things by where they were before.
+    """
+    parts = list(_walk(environment))
+    generators = {p: generator_state(found) for p, found in parts if isinstance(found, _GENERATORS)}
+    if not generators:
+        return {}
+    values = {place: own for place, part in parts if (own := _values(part))}
+    return {"generators": generators, "values": plain(values)}
 
 
 def restore(environment: Any, states: dict[str, Any]) -> None:
-    """Bring an environment's generators to what :func:`of` gave.
+    """Bring an environment to what :func:`of` gave.
 
     Raises:
-        CheckpointError: if it has others.
+        CheckpointError: if it has other generators.
     """
-    for place in states.keys() - dict(_generators(environment)).keys():
+    if not states:
+        return
+    wanted = states["generators"]
+    for place in wanted.keys() - _generators(environment).keys():
         _make(environment, place)
-    found = dict(_generators(environment))
-    if found.keys() != states.keys():
-        odd = sorted(found.keys() ^ states.keys())[0]
+    found = _generators(environment)
+    if found.keys() != wanted.keys():
+        odd = sorted(found.keys() ^ wanted.keys())[0]
         where = "here" if odd in found else "in the checkpoint"
         raise CheckpointError(f"the environment's random generator {odd} is only {where}")
     for place, generator in found.items():
-        set_generator_state(generator, states[place])
+        set_generator_state(generator, wanted[place])
+    values = revive(states["values"])
+    for place, part in list(_walk(environment)):
+        for name, value in values.get(place, {}).items():
+            if _is_value(vars(part).get(name)):
+                vars(part)[name] = value
 
 
-def _generators(environment: Any) -> Iterator[tuple[str, Any]]:
-    """``(place, generator)``, each generator once, in an order that its parts give."""
+def _generators(environment: Any) -> dict[str, Any]:
+    return {p: found for p, found in _walk(environment) if isinstance(found, _GENERATORS)}
+
+
+def _walk(environment: Any) -> Iterator[tuple[str, Any]]:
+    """``(place, part)`` of an environment's parts, each once, in an order that they give."""
     waiting: list[tuple[str, Any]] = [("env", environment)]
     seen: dict[int, Any] = {}
     while waiting and len(seen) < _MOST_PARTS:
@@ -49,10 +71,25 @@ def _generators(environment: Any) -> Iterator[tuple[str, Any]]:
         if id(part) in seen:
             continue
         seen[id(part)] = part
-        if isinstance(part, _GENERATORS):
-            yield place, part
-        else:
+        yield place, part
+        if not isinstance(part, _GENERATORS):
             waiting += [(f"{place}.{name}", value) for name, value in _parts(part)]
+
+
+def _values(part: Any) -> dict[str, Any]:
+    """The attributes of a part that are values."""
+    if isinstance(part, (dict, list, tuple, *_GENERATORS)) or not hasattr(part, "__dict__"):
+        return {}
+    return {name: value for name, value in _parts(part) if _is_value(value)}
+
+
+def _is_value(value: Any) -> bool:
+    """Whether it is one that cannot change in itself, so that nobody shares it."""
+    if isinstance(value, tuple):
+        return type(value) is tuple and all(_is_value(item) for item in value)
+    return isinstance(value, (bool, int, float, str, type(None), np.generic)) and (
+        type(value).__module__ in ("builtins", "numpy")
+    )
 
 
 def _make(environment: Any, place: str) -> None:

@@ -100,10 +100,24 @@ def test_an_environments_generators_are_found_wherever_they_are():
 
     random_states.restore(fresh, states)
 
-    assert len(states) == 3
+    assert len(states["generators"]) == 3
     assert fresh.again.random() == used.again.random()
     assert fresh._env.env.parts[0].rng.random() == used._env.env.parts[0].rng.random()
     assert fresh._env.env.late.random() == used._env.env.late.random()
+
+
+def test_an_environment_goes_on_from_its_values():
+    """Level-based foraging puts players where others were not in the episode before."""
+
+    def environment(position):
+        player = SimpleNamespace(position=position, level=np.int64(2), sight=[1])
+        return SimpleNamespace(rng=np.random.default_rng(1), players=[player])
+
+    used, fresh = environment((3, 4)), environment(None)
+    random_states.restore(fresh, through_torch(random_states.of(used)))
+
+    assert fresh.players[0].position == (3, 4)
+    assert fresh.players[0].level == 2
 
 
 def test_an_environment_with_other_generators_is_refused():
