@@ -71,16 +71,30 @@ class RunFailed(SystemExit):
         self.folder = folder
 
 
+class RunStopped(KeyboardInterrupt):
+    """A run that was told to end by a signal, and has: Sacred notes it as interrupted.
+
+    Attributes:
+        exit_code: 130 for SIGINT, 143 for SIGTERM.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"told to end, exit code {exit_code}")
+        self.exit_code = exit_code
+
+
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C in a run that has a record.
+    """Ctrl-C, or another signal to end, in a run that has a record.
 
     Attributes:
         folder: the record's directory.
+        exit_code: 130 for SIGINT, 143 for SIGTERM.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, exit_code: int = 130) -> None:
         super().__init__(str(folder))
         self.folder = folder
+        self.exit_code = exit_code
 
 
 def printable(text: object) -> str:

@@ -80,6 +80,10 @@ class MastOptions(BaseModel):
     dynamic_buffer_interval: PositiveInt
     engine: Literal["auto", "host", "masked", "sparse"]
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
+    checkpoint_interval: Count
+    checkpoint_minutes: NotNegative
+    checkpoint_keep: PositiveInt
+    resume: str | None
 
     def network_sparsity(self, network: str) -> float:
         """Total sparsity of a network: its own option ``<network>_sparsity``, else ``sparsity``.

@@ -12,9 +12,11 @@ from epymarl_mast.errors import HostError, exits_cleanly
 from epymarl_mast.extensions import load_extensions
 from epymarl_mast.hosts import Host, HostModules, running_host
 from epymarl_mast.hosts.attach import keep_results_out_of_git
-from epymarl_mast.launch import check_on_loaded_host, prepare
+from epymarl_mast.launch import Invocation, check_on_loaded_host, prepare
 from epymarl_mast.learners import LEARNERS, MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
+from epymarl_mast.resume.command import Unfinished
+from epymarl_mast.resume.stopping import ends_by_its_code
 from epymarl_mast.runners import fast_episode_runner, fast_parallel_runner, recording_runner
 from epymarl_mast.tracking.provenance import note_provenance
 
@@ -66,9 +68,22 @@ def register_running_host() -> None:
     asked = [a.partition("=")[2] for a in sys.argv if a.startswith("--config=")]
     if asked and asked[0] in shipped_algorithms():
         invocation = prepare(host, sys.argv[1:])
+        if (run := invocation.config["mast"]["resume"]) is not None:
+            invocation = _going_on(host, run)
         check_on_loaded_host(host, modules, invocation.config)
         sys.argv[1:] = invocation.arguments
         note_provenance(host)
+        ends_by_its_code()
+
+
+def _going_on(host: Host, run: str) -> Invocation:
+    """``mast.resume=RUN`` in an attached checkout: the configuration is the run's own."""
+    unfinished = Unfinished.find(run)
+    unfinished.check_host(host.name)
+    for line in unfinished.say():
+        print(f"mast: {line}", file=sys.stderr, flush=True)
+    unfinished.record_goes_on().__enter__()  # for as long as this program runs
+    return prepare(host, unfinished.arguments([]))
 
 
 def _add(registry: dict[str, Any], name: str, factory: Any) -> None:

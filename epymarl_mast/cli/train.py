@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Annotated, Optional
 
 import typer
@@ -20,32 +21,53 @@ def train(
             "$EPYMARL_HOME, the working directory, or the installed pymarlzooplus."
         ),
     ] = None,
+    resume: Annotated[
+        Optional[str],
+        typer.Option(
+            help="Go on with an unfinished run as if it had never stopped: its Sacred directory, "
+            "or a results directory with exactly one."
+        ),
+    ] = None,
 ) -> None:
     """Train: mast train --config=mast_qmix --env-config=gymma with key=value …
 
-    Everything but --host goes to the host as it is: --config=NAME, --env-config=NAME, 'with'
-    followed by key=value and YAML files, and Sacred's options such as -m host:port:db.
+    Everything but --host and --resume goes to the host as it is: --config=NAME,
+    --env-config=NAME, 'with' followed by key=value and YAML files, and Sacred's options such
+    as -m host:port:db.
     """
     from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register
+    from epymarl_mast.resume.checkpoint import has_checkpoint
+    from epymarl_mast.resume.command import Unfinished
     from epymarl_mast.tracking.mongo import runs_survive_mongo
     from epymarl_mast.tracking.provenance import note_provenance
     from epymarl_mast.tracking.steady_files import records_survive_full_disk
     from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
+    arguments, run = context.args, None
+    if resume is not None:
+        run = Unfinished.find(resume)
+        host, arguments = host or run.host_to_find, run.arguments(arguments)
+        for line in run.say():
+            typer.echo(f"mast: {line}", err=True)
     found = find_host(host)
-    invocation = prepare(found, context.args)
+    if run is not None:
+        run.check_host(found.name)
+    invocation = prepare(found, arguments)
     modules = register(found, show_progress=True)
     check_on_loaded_host(found, modules, invocation.config)
     note_provenance(found)
     started = time.time()
     try:
-        with runs_survive_mongo(), records_survive_full_disk():
+        goes_on = run.record_goes_on() if run is not None else nullcontext()
+        with runs_survive_mongo(), records_survive_full_disk(), goes_on:
             folder = found.run(invocation.arguments, invocation.results)
     except RunInterrupted as stopped:
         where = from_here(stopped.folder)
         typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
-        raise typer.Exit(130) from None
+        if has_checkpoint(stopped.folder):
+            typer.echo(f"mast: go on with it by: mast train --resume '{where}'", err=True)
+        raise typer.Exit(stopped.exit_code) from None
     except RunFailed as failed:
         if failed.code == RunError.exit_code:  # 2 is wrong input, which its one line has told
             where = from_here(failed.folder)
@@ -53,7 +75,7 @@ def train(
         raise
     if folder is None:  # a command such as print_config
         return
-    run = finished_run(folder)
-    if run is None:
+    finished = finished_run(folder)
+    if finished is None:
         raise RunError(f"the run came to its end, but its record is not: {from_here(folder)}")
-    print_summary(run, seconds=time.time() - started)
+    print_summary(finished, seconds=time.time() - started)

@@ -95,6 +95,15 @@ class Actor:
             self._draw(2 * len(observations)),
         )
 
+    def random_state(self) -> dict[str, Any]:
+        """Where its random actions go on from."""
+        return {"generator": self._generator.bit_generator.state, "drawn": self._random.copy()}
+
+    def set_random_state(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`random_state` gave."""
+        self._generator.bit_generator.state = state["generator"]
+        self._random = state["drawn"]
+
     @property
     def q_values(self) -> Array:
         """(R, U) action values of the last decision."""

@@ -111,6 +111,14 @@ class CemActor:
         self._generator = generator
         self.noisy = True
 
+    def random_state(self) -> dict[str, Any]:
+        """Where its random numbers go on from."""
+        return {"generator": self._generator.get_state()}
+
+    def set_random_state(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`random_state` gave."""
+        self._generator.set_state(state["generator"])
+
     @torch.no_grad()
     def act(self, observations: Any, available: Any, epsilon: float) -> np.ndarray[Any, Any]:
         """One decision for all agents.

@@ -135,6 +135,15 @@ class Battles:
             "episode_limit": time_limit,
         }
 
+    def random_state(self) -> list[int]:
+        """(E,) episodes so far, from which all random numbers follow."""
+        episodes: list[int] = self._episodes.tolist()
+        return episodes
+
+    def set_random_state(self, episodes: Sequence[int]) -> None:
+        """Go on as after these episodes."""
+        self._episodes = np.array(episodes, np.uint32)
+
     def get_env_info(self) -> dict[str, int]:
         """Sizes of one battle, under the hosts' names."""
         return dict(self._sizes)
@@ -169,6 +178,14 @@ class Smax:
         self._info = self._battles.get_env_info()
         self.n_agents = self._info["n_agents"]
         self.episode_limit = self._info["episode_limit"]
+
+    def random_state(self) -> list[int]:
+        """What :meth:`set_random_state` goes on from, for an exact resume."""
+        return self._battles.random_state()
+
+    def set_random_state(self, state: Sequence[int]) -> None:
+        """Go on at the next episode as if this were the environment that gave ``state``."""
+        self._battles.set_random_state(state)
 
     def reset(self, seed: Any = None, options: Any = None) -> tuple[Array, Array]:
         """Start an episode; the seed is the constructor's."""

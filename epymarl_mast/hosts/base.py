@@ -29,6 +29,7 @@ class HostModules:
         step: ``(environment, actions) -> (reward, over, info)``.
         relieve: mends an environment's needless work (:mod:`epymarl_mast.hosts.compat`).
         prints: whether the host asks environments at every step for what they have to say.
+        replay_buffer: gives the replay buffer that the host made last, or None.
         stepped: ``(reward, terminated, truncated, info) -> what environment.step() returns``.
     """
 
@@ -48,6 +49,7 @@ class HostModules:
     step: Callable[[Any, Any], tuple[Any, bool, dict[str, Any]]]
     relieve: Callable[[Any], None]
     prints: bool
+    replay_buffer: Callable[[], Any]
     stepped: Callable[[float, bool, bool, dict[str, Any]], Any]
 
 

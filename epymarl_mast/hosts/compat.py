@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from epymarl_mast.errors import RunFailed, RunInterrupted
+from epymarl_mast.errors import RunFailed, RunInterrupted, RunStopped
 
 _NOISY_LOGGERS = ("git", "pymongo", "matplotlib", "PIL", "numba", "jax")
 
@@ -118,10 +118,11 @@ def sacred_results_in(host_results: Path, results: Path) -> Iterator[SacredRecor
     with mock.patch.object(FileStorageObserver, "initialize", redirected):
         try:
             yield records
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as told:
             if records.folder is None:
                 raise
-            raise RunInterrupted(records.folder) from None
+            code = told.exit_code if isinstance(told, RunStopped) else 130
+            raise RunInterrupted(records.folder, code) from None
         except SystemExit as stopped:
             if records.folder is None or not stopped.code:
                 raise
@@ -162,13 +163,17 @@ def end_without_threads(run: Any) -> Iterator[None]:
 def workers_ignore_interrupts() -> Iterator[None]:
     """The hosts' worker processes each print a trace at Ctrl-C, which reaches the whole group.
 
-    Processes started inside inherit that they ignore it; they end with the one that started them.
+    A cluster that ends a job sends SIGTERM to all its processes: without workers the last episodes
+    cannot be finished. Processes started inside inherit that they ignore both; they end with the
+    one that started them.
     """
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignored = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

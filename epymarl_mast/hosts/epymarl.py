@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from epymarl_mast.errors import HostError
-from epymarl_mast.hosts import compat, smaclite_maps
+from epymarl_mast.hosts import compat, reach, smaclite_maps
 from epymarl_mast.hosts.base import Host, HostModules
 from epymarl_mast.hosts.environments import PACKAGES, installed
 
@@ -77,6 +77,7 @@ class EPyMARL(Host):
             step=_step,
             relieve=compat.pad_short_observations_only,
             prints=False,
+            replay_buffer=reach.note_newest(buffers.ReplayBuffer),
             stepped=lambda reward, ended, cut, info: (None, reward, ended, cut, info),
         )
 

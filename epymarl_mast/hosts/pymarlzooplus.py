@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from epymarl_mast.hosts import compat
+from epymarl_mast.hosts import compat, reach
 from epymarl_mast.hosts.base import Host, HostModules
 
 
@@ -60,6 +60,7 @@ class PyMARLzooPlus(Host):
             step=lambda environment, actions: environment.step(actions),
             relieve=lambda environment: None,
             prints=True,
+            replay_buffer=reach.note_newest(buffers.ReplayBuffer),
             stepped=lambda reward, ended, cut, info: (reward, ended or cut, info),
         )
 

@@ -77,8 +77,8 @@ def save_learner(learner: Any, folder: Path) -> None:
         "last_target_update_step": learner.last_target_update_step,
         "auto": learner.auto.state_dict(),
         "noise_generator": learner.noise.get_state(),
-        "rew_ms": _moments(learner.regression.rew_ms),
-        "ret_ms": _moments(learner.regression.ret_ms),
+        "rew_ms": moments(learner.regression.rew_ms),
+        "ret_ms": moments(learner.regression.ret_ms),
     }
     optimiser = learner.trained.state_dict()
     write_together(folder, {**networks, "opt.th": optimiser, FILE_NAME: state})
@@ -125,8 +125,8 @@ def load_learner(learner: Any, folder: Path) -> None:
             learner.noise.set_state(state["noise_generator"])
         learner.training_steps = int(state["training_steps"])
         learner.last_target_update_step = int(state["last_target_update_step"])
-        _restore_moments(learner.regression.rew_ms, state["rew_ms"])
-        _restore_moments(learner.regression.ret_ms, state["ret_ms"])
+        restore_moments(learner.regression.rew_ms, state["rew_ms"])
+        restore_moments(learner.regression.ret_ms, state["ret_ms"])
     except _MALFORMED as error:
         raise CheckpointError(f"{folder} does not fit this run: {_reason(error)}") from error
 
@@ -201,11 +201,13 @@ def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
-def _moments(running: Any) -> dict[str, Any]:
+def moments(running: Any) -> dict[str, Any]:
+    """Running statistics of a host, as tensors and a number."""
     return {"mean": running.mean.cpu(), "var": running.var.cpu(), "count": float(running.count)}
 
 
-def _restore_moments(running: Any, saved: dict[str, Any]) -> None:
+def restore_moments(running: Any, saved: dict[str, Any]) -> None:
+    """Take over what :func:`moments` gave."""
     running.mean = saved["mean"].to(running.mean.device)
     running.var = saved["var"].to(running.var.device)
     running.count = saved["count"]

@@ -77,6 +77,7 @@ class MastQLearner:
         )
         self.replay = OwnReplay(self.options, args, replay_seed)
         mac.online_buffer = self.replay.buffer  # filled by the mast_* runners
+        mac.learner = self  # for the runner's checkpoints
         mac.mask_recorder = MaskRecorder(logger, self.networks.topology, args.t_max)
         self.auto = AutoSparsity(self.options)
         self._scheme = scheme

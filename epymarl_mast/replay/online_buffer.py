@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,6 +107,34 @@ class OnlineBuffer:
             for _ in range(group):
                 self._places.popleft()
         return far
+
+    def slot(self, index: int) -> dict[str, Tensor]:
+        """``{field: (T, ...)}`` of a place in the store; views."""
+        return {key: field[index] for key, field in self._store.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the episodes themselves."""
+        shapes = {key: list(field.shape) for key, field in self._store.items()}
+        kinds = {key: field.new_zeros(0).cpu() for key, field in self._store.items()}
+        return {
+            "store": shapes,
+            "kinds": kinds,
+            "places": [list(place) for place in self._places],
+            "next": self._next,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave; the episodes are then all zero."""
+        self._store = {
+            key: torch.zeros(shape, dtype=state["kinds"][key].dtype, device=self.device)
+            for key, shape in state["store"].items()
+        }
+        self._places = deque(
+            ((index, steps) for index, steps in state["places"]), maxlen=self.capacity
+        )
+        self._next = state["next"]
+        self.generator.set_state(state["generator"])
 
     def _make_room(self, batch: Fields, time: int) -> None:
         """Allocate at the first batch, and again for longer episodes than any before."""

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from epymarl_mast.hosts.reach import RANDOM_STATE
+
 Array = npt.NDArray[Any]
 
 
@@ -37,6 +39,12 @@ class Together(Protocol):
 
     def get_env_info(self) -> dict[str, int]:
         """Sizes of one environment, under the hosts' names."""
+
+    def random_state(self) -> list[Any]:
+        """(E,) what each draws from at its next episode."""
+
+    def set_random_state(self, states: list[Any]) -> None:
+        """Go on from there."""
 
     def reset(self) -> Shown:
         """Start an episode in all of them."""
@@ -82,6 +90,8 @@ class _Requests:
             self._steps.append(index)
         elif request == "reset":
             self._resets.append(index)
+        elif request == RANDOM_STATE:
+            self._answers[index].append(self._random_state(index, data))
         elif request == "get_env_info":
             self._answers[index].append(self._environments.get_env_info())
         elif request == "get_stats":
@@ -97,6 +107,15 @@ class _Requests:
         if self._steps:
             self._step()
         return self._answers[index].popleft()
+
+    def _random_state(self, index: int, state: dict[str, Any] | None) -> dict[str, Any] | None:
+        """As a worker answers :func:`epymarl_mast.hosts.reach.ask_random_states`."""
+        states = self._environments.random_state()
+        if state is None:
+            return {"environment": {"own": states[index]}}
+        states[index] = state["environment"]["own"]
+        self._environments.set_random_state(states)
+        return None
 
     def _reset(self) -> None:
         if len(self._resets) != len(self._answers):

@@ -54,6 +54,14 @@ class MaskRecorder:
         if 0 <= self._written != self._topology.updates:
             self._write()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What it has written, and when it writes next."""
+        return {"next": self._next, "written": self._written, "t_env": self._t_env}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave."""
+        self._next, self._written, self._t_env = state["next"], state["written"], state["t_env"]
+
     def _write(self) -> None:
         self._written = self._topology.updates
         masks = {name: mask.cpu().numpy() for name, mask in self._topology.masks.items()}

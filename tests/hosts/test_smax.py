@@ -11,6 +11,7 @@ import pytest
 
 from epymarl_mast import plugin
 from epymarl_mast.environments.smax import Battles, import_jax, smax
+from epymarl_mast.hosts import random_states
 from epymarl_mast.hosts.environments import SMAX_MAPS
 
 pytestmark = [
@@ -60,6 +61,13 @@ def test_sizes_are_what_it_shows(alone):
     assert np.shape(alone.get_state()) == (info["state_shape"],)
     assert np.shape(alone.get_avail_actions()) == (3, info["n_actions"])
     assert not np.any(alone.get_avail_actions()[:, FIRST_ENEMY:])  # teams start out of range
+
+
+def test_it_goes_on_at_any_episode(alone):
+    state = random_states.of(alone)
+    first = play(alone), play(alone)
+    random_states.restore(alone, state)
+    assert (play(alone), play(alone)) == first
 
 
 def test_battles_end_by_the_rules(alone):

@@ -1,0 +1,161 @@
+"""What a checkpoint consists of, and which one of a folder to go on from.
+
+``checkpoint_<step>.json`` names the files that belong to it with their checksums: one of small
+state, and segments of episodes, which it may share with other checkpoints.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from epymarl_mast.errors import CheckpointError
+from epymarl_mast.resume.files import StoredFile, fetch, store
+from epymarl_mast.resume.segments import Segment, unpack
+
+FORMAT = 1
+FOLDER = "checkpoints"  # in the run's Sacred directory
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in a folder.
+
+    Attributes:
+        folder: where its files are.
+        t_env: environment steps of the run.
+        state: the file of everything but episodes.
+        segments: ``{ring: files with the episodes it held}``, oldest first.
+    """
+
+    folder: Path
+    t_env: int
+    state: StoredFile
+    segments: dict[str, list[Segment]]
+
+    @property
+    def path(self) -> Path:
+        """Its own file."""
+        return self.folder / f"checkpoint_{self.t_env:012d}.json"
+
+    def write(self) -> None:
+        """Make it count: all its files must be there.
+
+        Raises:
+            OSError: if that cannot be done.
+        """
+        parts = {name: [asdict(s) for s in own] for name, own in self.segments.items()}
+        body = {
+            "format": FORMAT, "t_env": self.t_env, "state": asdict(self.state), "segments": parts,
+        }  # fmt: skip
+        store(self.path, json.dumps({**body, "sha256": _digest(body)}, indent=1).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Read a checkpoint's own file, and see whether all it names is whole.
+
+        Raises:
+            CheckpointError: saying what is missing, damaged or of another format.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found = content.pop("sha256")
+            if _digest(content) != found:
+                raise CheckpointError(f"{path.name} is damaged: its checksum is another")
+            if content["format"] != FORMAT:
+                raise CheckpointError(
+                    f"{path.name} is of format {content['format']}, this version reads {FORMAT}"
+                )
+            segments = {
+                name: [Segment(s["first"], s["end"], StoredFile(**s["file"])) for s in own]
+                for name, own in content["segments"].items()
+            }
+            state = StoredFile(**content["state"])
+            checkpoint = cls(path.parent, content["t_env"], state, segments)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path.name} cannot be read: {error}") from None
+        for file in checkpoint.files():
+            fetch(path.parent, file)
+        return checkpoint
+
+    def files(self) -> Iterator[StoredFile]:
+        """All files it needs beside its own."""
+        yield self.state
+        for segments in self.segments.values():
+            yield from (segment.file for segment in segments)
+
+    def load_state(self) -> dict[str, Any]:
+        """Everything but episodes; no code in it is ever executed.
+
+        Raises:
+            CheckpointError: if it cannot be read.
+        """
+        content = fetch(self.folder, self.state)
+        try:
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a foreign file
+            reason = type(error).__name__
+            raise CheckpointError(f"{self.state.name} cannot be read: {reason}") from None
+        if not isinstance(state, dict):
+            raise CheckpointError(f"{self.state.name} does not hold the state of a run")
+        return state
+
+    def episodes(self, ring: str, first: int) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+        """``(number, fields)`` of the episodes a ring held, from number ``first`` on.
+
+        Raises:
+            CheckpointError: if they are not what was written.
+        """
+        for segment in self.segments[ring]:
+            content = fetch(self.folder, segment.file)
+            for number, fields in enumerate(unpack(content), start=segment.first):
+                if number >= first:
+                    yield number, fields
+
+
+@functools.lru_cache(maxsize=1)  # asked before a host is loaded and again when it trains
+def newest_whole(folder: Path) -> tuple[Checkpoint | None, tuple[str, ...]]:
+    """The newest checkpoint of a folder with nothing missing or damaged.
+
+    Returns:
+        It, or None if there is none; and a line on each newer one that cannot be used.
+    """
+    problems: list[str] = []
+    for path in sorted(folder.glob("checkpoint_*.json"), reverse=True):
+        try:
+            return Checkpoint.read(path), tuple(problems)
+        except CheckpointError as error:
+            problems.append(str(error))
+    return None, tuple(problems)
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run's Sacred directory holds a checkpoint to go on from."""
+    return any((run / FOLDER).glob("checkpoint_*.json"))
+
+
+def prune(folder: Path, kept: list[Checkpoint]) -> None:
+    """Delete every file of a checkpoint folder that none of ``kept`` needs.
+
+    Raises:
+        OSError: if one cannot be deleted.
+    """
+    needed = {checkpoint.path.name for checkpoint in kept}
+    needed |= {file.name for checkpoint in kept for file in checkpoint.files()}
+    patterns = ("checkpoint_*.json", "state_*.pt", "*.episodes", "*.tmp")
+    # First those that name other files.
+    for path in (path for pattern in patterns for path in folder.glob(pattern)):
+        if path.name not in needed:
+            path.unlink(missing_ok=True)
+
+
+def _digest(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""``mast train --resume RUN``: which run that is, and the command line that goes on with it."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from epymarl_mast.errors import CheckpointError, HostError, OptionError
+from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
+from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
+from epymarl_mast.resume.lock import hold
+from epymarl_mast.resume.record import continued, read_json
+from epymarl_mast.schemas import SCHEMAS
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run to go on with.
+
+    Attributes:
+        folder: its Sacred directory.
+        config: its configuration, as recorded.
+        record: ``run.json``.
+        checkpoint: the one to go on from; None to begin again.
+        problems: a line on each newer checkpoint that cannot be used.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    record: dict[str, Any]
+    checkpoint: Checkpoint | None
+    problems: tuple[str, ...]
+
+    @classmethod
+    def find(cls, path: str) -> Unfinished:
+        """The run of a Sacred directory, or the only unfinished one of a results directory.
+
+        Raises:
+            OptionError: if there is none, or more than one.
+            CheckpointError: if it has finished, is being trained, or cannot be gone on with.
+        """
+        given = Path(path).expanduser().absolute()
+        if not given.is_dir():
+            raise OptionError(f"--resume {path}: there is no such directory")
+        if (given / "config.json").is_file():
+            return cls._read(given)
+        runs = [file.parent for file in sorted(given.glob("**/config.json"))]
+        unfinished = [run for run in runs if _is_unfinished(run)]
+        if len(unfinished) == 1:
+            return cls._read(unfinished[0])
+        if not unfinished:
+            raise OptionError(f"--resume {path}: there is no unfinished run in it")
+        raise OptionError(
+            f"--resume {path}: it holds {len(unfinished)} unfinished runs, name one: "
+            f"{', '.join(str(run.relative_to(given)) for run in unfinished)}"
+        )
+
+    @classmethod
+    def _read(cls, folder: Path) -> Unfinished:
+        record, config = read_json(folder / "run.json"), read_json(folder / "config.json")
+        if config.get("learner") not in SCHEMAS:
+            raise CheckpointError(f"{folder}/config.json is not that of a run of epymarl-mast")
+        if record.get("status") == "COMPLETED":
+            raise CheckpointError(f"{folder} has completed: there is nothing to go on with")
+        held = hold(folder / FOLDER)
+        if held is not None:
+            held.close()
+        checkpoint, problems = newest_whole(folder / FOLDER)
+        return cls(folder, config, record, checkpoint, problems)
+
+    def say(self) -> list[str]:
+        """What a user should know, a line each."""
+        lines = [f"warning: {problem}; an earlier checkpoint is used" for problem in self.problems]
+        if self.checkpoint is None:
+            return [*lines, f"{self.folder} has no whole checkpoint: it begins again"]
+        return [*lines, f"going on from step {self.checkpoint.t_env:,}"]
+
+    @property
+    def noted(self) -> dict[str, Any] | None:
+        """What the run's record held at the checkpoint."""
+        if self.checkpoint is None:
+            return None
+        kept: dict[str, Any] = self.checkpoint.load_state()["record"]
+        return kept
+
+    def arguments(self, others: Sequence[str]) -> list[str]:
+        """The command line of this run, as after ``python src/main.py``.
+
+        Args:
+            others: what was given beside ``--resume``.
+
+        Raises:
+            OptionError: for anything but ``-m``, as the configuration is the run's own.
+        """
+        if others and others[0] not in ("-m", "--mongo_db"):
+            raise OptionError(
+                f"--resume takes its configuration from the run: {others[0]!r} is not allowed "
+                "with it, Sacred's -m is"
+            )
+        config = {**self.config, "local_results_path": str(self.results)}
+        config["mast"] = {**config["mast"], "resume": str(self.folder)}
+        place = Path(tempfile.mkdtemp(prefix="mast-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        file = place / "run.yaml"
+        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        return [f"--config={file}", f"--env-config={file}", *others]
+
+    @property
+    def results(self) -> Path:
+        """``local_results_path`` of the run, wherever this process was started."""
+        above = self.folder.parents
+        if len(above) > 3 and above[2].name == "sacred":
+            return above[3]
+        return Path(self.config.get("local_results_path", "results")).absolute()
+
+    @property
+    def host_to_find(self) -> str | None:
+        """What ``--host`` has to be where it is not given; None to look for a checkout."""
+        return PyMARLzooPlus.name if self._host == PyMARLzooPlus.name else None
+
+    def check_host(self, name: str) -> None:
+        """Refuse to go on on another host.
+
+        Raises:
+            HostError: naming the one the run was trained on.
+        """
+        if self._host not in (None, name):
+            raise HostError(
+                f"{self.folder} was trained on {self._host}, this is {name}: give its --host"
+            )
+
+    @property
+    def _host(self) -> str | None:
+        noted: dict[str, Any] = self.record.get("host", {}).get("epymarl_mast") or {}
+        return noted.get("host")
+
+    def record_goes_on(self) -> AbstractContextManager[None]:
+        """Inside, Sacred continues this run's record."""
+        if self.checkpoint is None:
+            return continued(self.folder, None, "")
+        when = datetime.fromtimestamp(self.checkpoint.path.stat().st_mtime, timezone.utc)
+        return continued(self.folder, self.noted, when.replace(tzinfo=None).isoformat())
+
+
+def _is_unfinished(run: Path) -> bool:
+    config, record = read_json(run / "config.json"), read_json(run / "run.json")
+    ours = config.get("learner") in SCHEMAS
+    return ours and record.get("status") != "COMPLETED"

@@ -1,0 +1,199 @@
+"""A run's checkpoints: when one is written, and how a run goes on from one.
+
+A runner calls :meth:`Keeper.replays` before every episode, :meth:`Keeper.before_training` before
+every training episode that is played, and :meth:`Keeper.after_training` after it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from epymarl_mast.errors import CheckpointError, RunStopped
+from epymarl_mast.resume import record
+from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
+from epymarl_mast.resume.files import store
+from epymarl_mast.resume.lock import hold
+from epymarl_mast.resume.rewind import Rewind, unpacked_clock
+from epymarl_mast.resume.rings import HostRing, OnlineRing
+from epymarl_mast.resume.segments import Ring
+from epymarl_mast.resume.state import (
+    check_same_run,
+    configuration,
+    environment_states,
+    gather,
+    put_back,
+)
+from epymarl_mast.resume.writer import CheckpointWriter
+
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Keeper:
+    """Checkpoints of a run in its Sacred directory.
+
+    Args:
+        runner: a ``mast_*`` runner, before it is set up.
+        args: the run's configuration.
+        newest_buffer: gives the host's replay buffer.
+        folder: the run's Sacred directory.
+    """
+
+    def __init__(self, runner: Any, args: Any, newest_buffer: Any, folder: Path) -> None:
+        block = args.mast
+        self._runner = runner
+        self._newest_buffer = newest_buffer
+        self._run = folder
+        self._folder = folder / FOLDER
+        self._interval = block["checkpoint_interval"] or float("inf")
+        self._seconds = 60.0 * block["checkpoint_minutes"] or float("inf")
+        self._keep = block["checkpoint_keep"]
+        self._clock: list[int] = []
+        self._writer: CheckpointWriter | None = None
+        self._rewind: Rewind | None = None
+        self._told: int | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._since_step, self._since = 0, time.monotonic()
+        self._from: tuple[Checkpoint, dict[str, Any]] | None = None
+        self._lock = hold(self._folder)
+        if block["resume"] is not None:
+            checkpoint, _ = newest_whole(self._folder)
+            if checkpoint is not None:
+                self._from = (checkpoint, checkpoint.load_state())
+        args.unique_token = self._first_token(args.unique_token)
+        atexit.register(_forget_if_completed, folder)
+
+    @classmethod
+    def of(cls, runner: Any, args: Any, newest_buffer: Any) -> Keeper | None:
+        """The keeper of a run; None for one that is not to be kept."""
+        block = args.mast
+        if args.evaluate or not (block["checkpoint_interval"] or block["checkpoint_minutes"]):
+            return None
+        observer = record.file_observer(runner.logger)
+        if observer is None or getattr(args, "has_explorer", False):
+            _warn(
+                "no checkpoints for an exact resume: this run has no record in files or an explorer"
+            )
+            return None
+        return cls(runner, args, newest_buffer, Path(observer.dir))
+
+    def replays(self, test_mode: bool) -> bool:
+        """Whether this call of the host's loop is one of before the checkpoint: nothing to play."""
+        if self._from is not None and self._rewind is None and not test_mode:
+            self._clock = unpacked_clock(self._from[1]["clock"])
+            buffer, learner = self._newest_buffer(), self._runner.mac.learner
+            check_same_run(self._from[1]["config"], configuration(self._runner.logger))
+            self._rewind = Rewind(self._clock, self._runner, learner, buffer)
+        if self._rewind is None:
+            return False
+        if test_mode or self._rewind.step():
+            return True
+        self._go_on()
+        return False
+
+    def before_training(self) -> None:
+        """Write what is due.
+
+        Raises:
+            RunStopped: if the run was told to end; a checkpoint of this moment is written first.
+        """
+        writer = self._writer or self._start()
+        now, t_env = time.monotonic(), self._runner.t_env
+        if self._told is not None:
+            self._begin(writer)
+            writer.finish()
+            self._runner.end_environments()
+            raise RunStopped(self._told)
+        due = t_env - self._since_step >= self._interval or now - self._since >= self._seconds
+        if due and not writer.busy:
+            self._begin(writer)
+        writer.advance(self._runner.batch_size)
+
+    def after_training(self) -> None:
+        """Note the iteration."""
+        self._clock.append(self._runner.t_env)
+
+    def close(self) -> None:
+        """At the end of training: a checkpoint that is not complete is given up."""
+        self._restore_handlers()
+
+    @property
+    def cost(self) -> tuple[float, float]:
+        """Seconds spent on checkpoints in all, and the longest at once."""
+        return (self._writer.seconds, self._writer.longest) if self._writer else (0.0, 0.0)
+
+    def _start(self) -> CheckpointWriter:
+        """At the first training episode: the host's loop has all its parts now."""
+        learner = self._runner.mac.learner
+        self._rings: list[Ring] = [HostRing(self._newest_buffer(), self._inserted)]
+        if learner.replay.buffer.capacity > 0:
+            self._rings.append(OnlineRing(learner.replay.buffer, self._inserted))
+        self._writer = CheckpointWriter(self._folder, self._rings, self._keep, _warn)
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {n: signal.signal(n, self._tell) for n in _EXIT_CODES}
+        if not all(states.get("environment") for states in environment_states(self._runner)):
+            _warn(
+                "the environment keeps no random state that can be read: a resumed run is not "
+                "bit-identical"
+            )
+        return self._writer
+
+    def _first_token(self, token: str) -> str:
+        """The host's name for the run, with its first start in it: EPyMARL's models are there."""
+        noted = self._folder / "token"
+        with suppress(OSError):  # of a folder that cannot be written there will be a warning
+            if noted.is_file() and (first := noted.read_text(encoding="utf-8")):
+                return first
+            store(noted, token.encode())
+        return token
+
+    def _inserted(self) -> int:
+        return len(self._clock) * int(self._runner.batch_size)
+
+    def _begin(self, writer: CheckpointWriter) -> None:
+        learner, t_env = self._runner.mac.learner, self._runner.t_env
+        writer.begin(t_env, gather(self._runner, learner, self._rings, self._clock))
+        self._since_step, self._since = t_env, time.monotonic()
+
+    def _go_on(self) -> None:
+        """The clock is where it was: so must everything else be."""
+        assert self._from is not None
+        checkpoint, state = self._from
+        writer = self._start()
+        try:
+            put_back(self._runner, self._runner.mac.learner, self._rings, checkpoint, state)
+        except (CheckpointError, KeyError, TypeError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from error
+        writer.go_on_from(checkpoint)
+        self._since_step, self._since = self._runner.t_env, time.monotonic()
+        self._from = self._rewind = None
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        """The first signal: end after this episode. A second one ends at once, as always."""
+        self._told = _EXIT_CODES[signal.Signals(number)]
+        self._restore_handlers()
+        print("mast: ending after this episode, with a checkpoint", file=sys.stderr, flush=True)
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+
+def _forget_if_completed(run: Path) -> None:
+    """A run that has completed needs no checkpoint."""
+    if record.read_json(run / "run.json").get("status") == "COMPLETED":
+        shutil.rmtree(run / FOLDER, ignore_errors=True)
+
+
+def _warn(text: str) -> None:
+    print(f"mast: warning: {text}", file=sys.stderr, flush=True)

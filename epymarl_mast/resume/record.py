@@ -1,0 +1,155 @@
+"""Sacred's record of a run: cut back to a checkpoint, and continued in the same folder."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from epymarl_mast.resume.files import store
+from epymarl_mast.resume.values import plain, revive
+
+
+def file_observer(logger: Any) -> Any:
+    """The observer that writes a run's files, or None."""
+    run = getattr(logger, "_run_obj", None)
+    observers = getattr(run, "observers", None) or []
+    return next((o for o in observers if hasattr(o, "basedir") and o.dir), None)
+
+
+def noted(logger: Any) -> dict[str, Any]:
+    """What the record of a run holds at this moment, as plain values."""
+    observer = file_observer(logger)
+    log = Path(observer.dir) / "cout.txt"
+    return {
+        "info": plain(dict(logger.sacred_info)),
+        "stats": {key: _columns(pairs) for key, pairs in logger.stats.items()},
+        "artifacts": list(observer.run_entry["artifacts"]),
+        "run_entry": json.dumps(_flat(observer.run_entry)),
+        "log": log.stat().st_size if log.exists() else 0,
+    }
+
+
+def restore(logger: Any, kept: Mapping[str, Any]) -> None:
+    """Give a logger and its Sacred run what :func:`noted` gave."""
+    logger.sacred_info.update(revive(kept["info"]))
+    for key, (steps, values) in revive(kept["stats"]).items():
+        logger.stats[key] = list(zip(steps, values, strict=True))
+
+
+def cut_back(
+    folder: Path, kept: Mapping[str, Any] | None, when: str, fresh: Mapping[str, Any]
+) -> None:
+    """Bring the files of a record to what they were at a checkpoint, or at the start.
+
+    Values have the wall times they were logged at, as far as they had reached the disk; others
+    have the one of the checkpoint.
+
+    Args:
+        folder: the run's Sacred directory.
+        kept: what :func:`noted` gave, None for the start.
+        when: wall time of the checkpoint, in ISO format.
+        fresh: ``run.json`` of a run that starts, for one whose own was torn before a checkpoint.
+    """
+    info = revive(kept["info"]) if kept else {}
+    record = read_json(folder / "run.json") or (json.loads(kept["run_entry"]) if kept else fresh)
+    record = dict(record)
+    artifacts = list(kept["artifacts"]) if kept else []
+    for file in folder.glob("masks_*.npz"):
+        if file.name not in artifacts:
+            file.unlink()
+    for key in ("stop_time", "fail_trace", "result"):
+        record.pop(key, None)
+    metrics = _metrics(info, read_json(folder / "metrics.json"), when)
+    resumed = [*record.get("resumed", []), _now()]
+    update = {"artifacts": artifacts, "status": "RUNNING", "result": None, "resumed": resumed}
+    _write(folder / "run.json", {**record, **update})
+    _write(folder / "metrics.json", metrics)
+    _write(folder / "info.json", info)
+    log = folder / "cout.txt"
+    if log.exists():
+        with log.open("r+b") as opened:
+            opened.truncate(min(kept["log"] if kept else 0, log.stat().st_size))
+
+
+@contextmanager
+def continued(folder: Path, kept: Mapping[str, Any] | None, when: str) -> Iterator[None]:
+    """Inside, the next run that Sacred starts goes on in this record; see :func:`cut_back`."""
+    from sacred.observers import FileStorageObserver
+
+    def started(
+        self: Any, *, ex_info: Any, command: Any, host_info: Any, start_time: Any, config: Any,
+        meta_info: Any, _id: Any,
+    ) -> Any:  # fmt: skip
+        fresh = {
+            "experiment": {**ex_info, "sources": self.save_sources(ex_info)},
+            "command": command,
+            "host": host_info,
+            "meta": meta_info,
+            "start_time": start_time.isoformat(),
+            "resources": [],
+            "heartbeat": None,
+        }
+        cut_back(folder, kept, when, fresh)
+        self.dir = str(folder)
+        self.run_entry = read_json(folder / "run.json")
+        self.config, self.info = config, {}
+        self.cout, self.cout_write_cursor = "", 0
+        print(f"mast: going on with {folder}", file=sys.stderr, flush=True)
+        return folder.name if _id is None else _id
+
+    with mock.patch.object(FileStorageObserver, "started_event", started):
+        yield
+
+
+def _metrics(
+    info: Mapping[str, Any], on_disk: Mapping[str, Any], when: str
+) -> dict[str, dict[str, list[Any]]]:
+    """Sacred's ``metrics.json`` of what was logged, with the wall times that are known."""
+    metrics = {}
+    for name in info:
+        if f"{name}_T" not in info:
+            continue
+        values = [getattr(value, "item", lambda v=value: v)() for value in info[name]]
+        known = on_disk.get(name, {}).get("timestamps", [])[: len(values)]
+        metrics[name] = {
+            "steps": [int(step) for step in info[f"{name}_T"]],
+            "timestamps": [*known, *[when] * (len(values) - len(known))],
+            "values": values,
+        }
+    return metrics
+
+
+def _columns(pairs: list[tuple[Any, Any]]) -> Any:
+    steps, values = zip(*pairs, strict=True) if pairs else ((), ())
+    return plain([list(steps), list(values)])
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a kill can tear what Sacred writes
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    store(path, json.dumps(_flat(content), sort_keys=True, indent=2).encode())
+
+
+def _flat(content: Any) -> Any:
+    """As Sacred writes it."""
+    from sacred.serializer import flatten
+
+    flattened: Any = flatten
+    return flattened(content)

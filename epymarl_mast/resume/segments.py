@@ -1,0 +1,137 @@
+"""Episodes of a replay buffer in compressed files.
+
+A segment holds consecutive episodes: a line of JSON that describes it, then their fields one after
+the other, compressed together. Legend: T steps an episode may have, t steps it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from epymarl_mast.errors import CheckpointError
+from epymarl_mast.resume.files import StoredFile
+
+_LEVEL = 1  # of zlib: higher ones take several times as long for a tenth less
+
+
+class Ring(Protocol):
+    """A first-in-first-out buffer of episodes, which are numbered from 0 as they come.
+
+    Attributes:
+        name: of the buffer, for files.
+        capacity: episodes it has room for.
+        inserted: episodes that were ever put in.
+        first: number of the oldest episode it holds.
+    """
+
+    name: str
+
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def inserted(self) -> int: ...
+    @property
+    def first(self) -> int: ...
+
+    def episode(self, number: int) -> dict[str, Tensor]:
+        """``{field: (T, ...)}`` of an episode it holds; views."""
+        ...
+
+    def prepare(self, state: Mapping[str, Any]) -> None:
+        """Make it empty, for the episodes of a checkpoint."""
+        ...
+
+    def put(self, number: int, fields: Mapping[str, Tensor]) -> None:
+        """Take an episode, ``{field: (t, ...)}``, to its place."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What it has beside episodes."""
+        ...
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Episodes ``first`` to ``end`` (exclusive) in a file."""
+
+    first: int
+    end: int
+    file: StoredFile
+
+
+class SegmentBuilder:
+    """A segment in the making.
+
+    Attributes:
+        size: bytes of its episodes before compression.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._compressor = zlib.compressobj(_LEVEL)
+        self._fields: dict[str, tuple[str, list[int]]] = {}
+        self._steps: list[int] = []
+        self._parts: list[bytes] = []
+
+    def add(self, episode: Mapping[str, Tensor]) -> None:
+        """Add an episode ``{field: (T, ...)}``, without trailing steps that are zero."""
+        used = _used_steps(episode)
+        self._steps.append(used)
+        for key, field in episode.items():
+            array = _array(field[:used])
+            self._fields.setdefault(key, (array.dtype.str, list(array.shape[1:])))
+            self._parts.append(self._compressor.compress(array.data))
+            self.size += array.nbytes
+
+    def content(self) -> bytes:
+        """The file's content; nothing can be added any more."""
+        head = json.dumps({"fields": self._fields, "steps": self._steps}).encode()
+        return b"".join([head, b"\n", *self._parts, self._compressor.flush()])
+
+
+def unpack(content: bytes) -> Iterator[dict[str, Tensor]]:
+    """The episodes ``{field: (t, ...)}`` of a segment.
+
+    Raises:
+        CheckpointError: if it is none.
+    """
+    head, _, body = content.partition(b"\n")
+    try:
+        described = json.loads(head)
+        fields = {
+            key: (np.dtype(kind), tuple(shape))
+            for key, (kind, shape) in described["fields"].items()
+        }
+        data = memoryview(zlib.decompress(body))
+        start = 0
+        for steps in described["steps"]:
+            episode = {}
+            for key, (kind, shape) in fields.items():
+                count = steps * int(np.prod(shape, dtype=np.int64))
+                array = np.frombuffer(data, kind, count, start).reshape(steps, *shape)
+                start += array.nbytes
+                episode[key] = torch.from_numpy(array.copy())
+            yield episode
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+        raise CheckpointError(f"it holds no episodes: {error}") from None
+
+
+def _array(field: Tensor) -> np.ndarray[Any, Any]:
+    return np.ascontiguousarray(field.detach().cpu().numpy())
+
+
+def _used_steps(fields: Mapping[str, Tensor]) -> int:
+    """Steps up to the last one where any field is not zero."""
+    filled = fields.get("filled")
+    total = len(next(iter(fields.values())))
+    guess = int(filled.sum()) if filled is not None else total
+    beyond = any(bool(field[guess:].any()) for field in fields.values())
+    return total if beyond else guess

@@ -1,0 +1,130 @@
+"""All of a run but the episodes in its buffers: gathered for a checkpoint, put back from one."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from epymarl_mast.errors import CheckpointError
+from epymarl_mast.hosts import random_states, reach
+from epymarl_mast.learners.whole_state import learner_state, restore_learner
+from epymarl_mast.resume import record
+from epymarl_mast.resume.checkpoint import Checkpoint
+from epymarl_mast.resume.rewind import packed_clock
+from epymarl_mast.resume.segments import Ring
+from epymarl_mast.resume.values import (
+    plain,
+    process_random_state,
+    revive,
+    set_process_random_state,
+)
+
+_OF_THE_RUNNER = (
+    "t_env", "train_returns", "test_returns", "train_stats", "test_stats", "log_train_stats_t",
+)  # fmt: skip
+_FREE = ("local_results_path", "mast.resume", "mast.checkpoint_")  # may differ at a resume
+
+
+def gather(runner: Any, learner: Any, rings: Sequence[Ring], clock: list[int]) -> dict[str, Any]:
+    """Everything that changes in a run, as tensors and plain values."""
+    return {
+        "config": configuration(runner.logger),
+        "clock": packed_clock(clock),
+        "learner": learner_state(learner),
+        "acting": _acting(runner.mac),
+        "runner": {key: plain(getattr(runner, key)) for key in _OF_THE_RUNNER},
+        "recent_rewards": plain(list(runner.recent_rewards)),
+        "rings": {ring.name: ring.state() for ring in rings},
+        "record": record.noted(runner.logger),
+        "environments": environment_states(runner),
+        "random": process_random_state(),
+    }
+
+
+def put_back(
+    runner: Any,
+    learner: Any,
+    rings: Sequence[Ring],
+    checkpoint: Checkpoint,
+    state: Mapping[str, Any],
+) -> None:
+    """Bring a run to where :func:`gather` saw it, its buffers included.
+
+    Raises:
+        CheckpointError: if the checkpoint is not of such a run.
+    """
+    restore_learner(learner, state["learner"])
+    for ring in rings:
+        own = state["rings"][ring.name]
+        ring.prepare(own)
+        for number, fields in checkpoint.episodes(ring.name, own["first"]):
+            ring.put(number, fields)
+    for key in _OF_THE_RUNNER:
+        setattr(runner, key, revive(state["runner"][key]))
+    runner.recent_rewards = deque(
+        revive(state["recent_rewards"]), maxlen=runner.recent_rewards.maxlen
+    )
+    _set_acting(runner.mac, state["acting"])
+    record.restore(runner.logger, state["record"])
+    if hasattr(runner, "parent_conns"):
+        reach.set_random_states(runner.parent_conns, state["environments"])
+    else:
+        random_states.restore(runner.env, state["environments"][0]["environment"])
+    set_process_random_state(state["random"])
+
+
+def environment_states(runner: Any) -> list[dict[str, Any]]:
+    """The random states of a runner's environments."""
+    if hasattr(runner, "parent_conns"):
+        return reach.ask_random_states(runner.parent_conns)
+    return [{"environment": random_states.of(runner.env)}]
+
+
+def configuration(logger: Any) -> str:
+    """A run's configuration as Sacred has it, as JSON."""
+    return json.dumps(logger._run_obj.config, sort_keys=True, default=str)
+
+
+def check_same_run(saved: str, here: str) -> None:
+    """Refuse a checkpoint of another configuration.
+
+    Raises:
+        CheckpointError: naming the first option that is another.
+    """
+    other, own = _flat(json.loads(saved)), _flat(json.loads(here))
+    for key in sorted(other.keys() | own.keys()):
+        if key.startswith(_FREE) or other.get(key) == own.get(key):
+            continue
+        said = f"{key}={other[key]!r}" if key in other else f"no {key}"
+        mine = f"{key}={own[key]!r}" if key in own else "no such option"
+        raise CheckpointError(f"the checkpoint is of a run with {said}, this one has {mine}")
+
+
+def _flat(block: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in block.items():
+        name = f"{above}{key}"
+        flat.update(
+            _flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+        )
+    return flat
+
+
+def _acting(mac: Any) -> dict[str, Any]:
+    actor = getattr(mac, "_actor", None)
+    return {
+        "epsilon": plain(getattr(mac.action_selector, "epsilon", None)),
+        "actor": None if actor is None else plain(actor.random_state()),
+    }
+
+
+def _set_acting(mac: Any, state: Mapping[str, Any]) -> None:
+    actor = getattr(mac, "_actor", None)
+    if hasattr(mac.action_selector, "epsilon"):
+        mac.action_selector.epsilon = revive(state["epsilon"])
+    if (actor is None) != (state["actor"] is None):
+        raise CheckpointError("the agents of the checkpoint act in another way")
+    if actor is not None:
+        actor.set_random_state(revive(state["actor"]))

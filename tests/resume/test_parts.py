@@ -1,0 +1,352 @@
+"""Values, files, segments and checkpoints by themselves."""
+
+from __future__ import annotations
+
+import io
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from epymarl_mast.errors import CheckpointError
+from epymarl_mast.hosts import random_states
+from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
+from epymarl_mast.resume.files import StoredFile, fetch, store
+from epymarl_mast.resume.rewind import Rewind, packed_clock, unpacked_clock
+from epymarl_mast.resume.segments import SegmentBuilder, unpack
+from epymarl_mast.resume.state import check_same_run
+from epymarl_mast.resume.values import generator_state, plain, revive, set_generator_state
+from epymarl_mast.resume.writer import CheckpointWriter
+
+VALUES = [
+    None, True, 3, 2**100, 0.1, "text", b"bytes", (1, 2), [1, 2.0, "x"], [], [1.5, 0.1], [3, 2**80],
+    np.float32(0.1), np.float64(0.1), np.bool_(True), np.uint32(7), [np.float64(0.1)] * 3,
+    [np.float32(0.1), np.float32(2)], {"a": {"b": (np.int64(3), [np.float64(1)])}},
+]  # fmt: skip
+
+
+def through_torch(value):
+    """As a checkpoint stores it."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def types_in(value):
+    if isinstance(value, dict):
+        return {key: types_in(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value), [types_in(item) for item in value]
+    return type(value)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_values_come_back_with_their_types(value):
+    back = revive(through_torch(plain(value)))
+
+    assert back == value
+    assert types_in(back) == types_in(value)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3)])
+@pytest.mark.parametrize("kind", ["uint32", "float64", "bool"])
+def test_arrays_come_back(shape, kind):
+    array = np.arange(int(np.prod(shape))).reshape(shape).astype(kind)
+    back = revive(through_torch(plain(array)))
+
+    assert np.asarray(back).dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+
+
+def test_an_object_is_refused_by_its_type():
+    with pytest.raises(TypeError, match="a SimpleNamespace cannot be kept"):
+        plain({"a": [SimpleNamespace()]})
+
+
+@pytest.mark.parametrize(
+    ("make", "draw"),
+    [
+        (lambda: np.random.default_rng(3), lambda g: g.random(5).tolist()),
+        (lambda: np.random.RandomState(3), lambda g: g.normal(size=5).tolist()),
+        (lambda: random.Random(3), lambda g: [g.gauss(0, 1) for _ in range(5)]),
+        (lambda: torch.Generator().manual_seed(3), lambda g: torch.rand(5, generator=g).tolist()),
+    ],
+)
+def test_a_generator_goes_on(make, draw):
+    generator, other = make(), make()
+    draw(generator)
+    state = through_torch(generator_state(generator))
+    expected = draw(generator)
+
+    set_generator_state(other, state)
+
+    assert draw(other) == expected
+
+
+def test_an_environments_generators_are_found_wherever_they_are():
+    def environment():
+        inner = SimpleNamespace(np_random=np.random.default_rng(1), late=None)
+        inner.parts = [SimpleNamespace(rng=random.Random(2))]
+        return SimpleNamespace(_env=SimpleNamespace(env=inner), again=inner.np_random)
+
+    used, fresh = environment(), environment()
+    used._env.env.late = np.random.default_rng(5)
+    for draw in (used.again.random, used._env.env.parts[0].rng.random, used._env.env.late.random):
+        draw()
+    states = random_states.of(used)
+
+    random_states.restore(fresh, states)
+
+    assert len(states["generators"]) == 3
+    assert fresh.again.random() == used.again.random()
+    assert fresh._env.env.parts[0].rng.random() == used._env.env.parts[0].rng.random()
+    assert fresh._env.env.late.random() == used._env.env.late.random()
+
+
+def test_an_environment_goes_on_from_its_values():
+    """Level-based foraging puts players where others were not in the episode before."""
+
+    def environment(position):
+        player = SimpleNamespace(position=position, level=np.int64(2), sight=[1])
+        return SimpleNamespace(rng=np.random.default_rng(1), players=[player])
+
+    used, fresh = environment((3, 4)), environment(None)
+    random_states.restore(fresh, through_torch(random_states.of(used)))
+
+    assert fresh.players[0].position == (3, 4)
+    assert fresh.players[0].level == 2
+
+
+def test_an_environment_with_other_generators_is_refused():
+    one = SimpleNamespace(rng=np.random.default_rng(1))
+    with pytest.raises(CheckpointError, match=r"env\.rng is only in the checkpoint"):
+        random_states.restore(SimpleNamespace(), random_states.of(one))
+
+
+def test_a_clock_comes_back():
+    clock = np.cumsum(np.random.default_rng(0).integers(1, 50, 1000)).tolist()
+    assert unpacked_clock(through_torch(packed_clock(clock))) == clock
+
+
+def test_the_hosts_loop_passes_through_without_a_trace():
+    called = []
+    part = SimpleNamespace(
+        insert_episode_batch=called.append, can_sample=lambda size: True, save_models=called.append,
+        log_stat=called.append, print_recent_stats=called.append, console_logger="console",
+    )  # fmt: skip
+    runner = SimpleNamespace(logger=part, t_env=0)
+    rewind = Rewind([3, 7], runner, part, part)
+    seen = []
+    while rewind.step():
+        part.insert_episode_batch(None)
+        part.console_logger.info("nothing")
+        seen.append((runner.t_env, part.can_sample(1)))
+
+    assert seen == [(3, False), (7, False)]
+    assert called == []
+    part.log_stat("said")
+    assert (called, part.console_logger, part.can_sample(1)) == (["said"], "console", True)
+
+
+def test_a_stored_file_is_whole_or_refused(tmp_path):
+    stored = store(tmp_path / "a", b"content")
+    assert fetch(tmp_path, stored) == b"content"
+    for damaged, said in ((b"contenT", "checksum"), (b"conten", "6 bytes, not 7")):
+        (tmp_path / "a").write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=said):
+            fetch(tmp_path, stored)
+    (tmp_path / "a").unlink()
+    with pytest.raises(CheckpointError, match="No such file"):
+        fetch(tmp_path, stored)
+    with pytest.raises(CheckpointError, match="is no file of the folder"):
+        fetch(tmp_path, StoredFile("../a", 1, ""))
+
+
+def episode(number, steps=6, used=4):
+    """With zeros after its end; the number tells it from others."""
+    filled = torch.zeros(steps, 1, dtype=torch.long)
+    filled[:used] = 1
+    return {"filled": filled, "obs": filled[:, :, None] * torch.full((steps, 2, 3), float(number))}
+
+
+def test_episodes_come_back_without_their_trailing_zeros():
+    late = episode(2)
+    late["obs"][5, 1, 1] = 9.0  # after its end
+    builder = SegmentBuilder()
+    for fields in (episode(1), late):
+        builder.add(fields)
+
+    one, two = unpack(builder.content())
+
+    assert len(one["obs"]) == 4
+    for key, field in episode(1).items():
+        torch.testing.assert_close(one[key], field[:4])
+        torch.testing.assert_close(two[key], late[key])
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"[]\nx", b'{"fields": {}, "steps": [1]}\nx'])
+def test_no_segment_is_one_error(content):
+    with pytest.raises(CheckpointError, match="it holds no episodes"):
+        list(unpack(content))
+
+
+class FakeRing:
+    """A ring of numbered episodes that are overwritten like a replay buffer's."""
+
+    def __init__(self, name, capacity):
+        self.name, self.capacity, self.inserted = name, capacity, 0
+        self.slots = [None] * capacity
+
+    @property
+    def first(self):
+        return max(0, self.inserted - self.capacity)
+
+    def insert(self):
+        self.slots[self.inserted % self.capacity] = episode(self.inserted + 1)
+        self.inserted += 1
+
+    def episode(self, number):
+        return self.slots[number % self.capacity]
+
+
+def writer_of(folder, rings, keep=2):
+    said = []
+    return CheckpointWriter(folder, rings, keep, said.append), said
+
+
+def assert_holds(checkpoint, ring, first, end):
+    found = dict(checkpoint.episodes(ring, first))
+    assert sorted(found) == list(range(first, end))
+    for number, fields in found.items():
+        assert float(fields["obs"][0, 0, 0]) == number + 1
+
+
+def test_writing_stays_ahead_of_every_ring(tmp_path, monkeypatch):
+    """Even when there is never time: all that would be overwritten is written before."""
+    monkeypatch.setattr("epymarl_mast.resume.writer.SECONDS_AT_ONCE", 0.0)
+    rings = [FakeRing("replay", 8), FakeRing("online", 3)]
+    writer, said = writer_of(tmp_path, rings)
+    for _ in range(11):
+        for ring in rings:
+            ring.insert()
+    writer.begin(11, {"t": 11})
+    while writer.busy:
+        writer.advance(1)
+        for ring in rings:
+            ring.insert()
+
+    checkpoint, problems = newest_whole(tmp_path)
+    assert (said, problems, checkpoint.load_state()) == ([], (), {"t": 11})
+    assert_holds(checkpoint, "replay", 3, 11)
+    assert_holds(checkpoint, "online", 8, 11)
+    assert len(checkpoint.segments["replay"]) > 1
+
+
+def test_what_is_written_is_not_written_again_and_old_files_go(tmp_path):
+    ring = FakeRing("replay", 8)
+    writer, _ = writer_of(tmp_path, [ring])
+    for step in range(1, 6):
+        for _ in range(3):
+            ring.insert()
+        writer.begin(step, {"step": step})
+        writer.finish()
+
+    newest_whole.cache_clear()
+    checkpoint, _ = newest_whole(tmp_path)
+    assert checkpoint.t_env == 5
+    assert_holds(checkpoint, "replay", 7, 15)
+    assert [(s.first, s.end) for s in checkpoint.segments["replay"]] == [(6, 9), (9, 12), (12, 15)]
+    assert sorted(f.stem for f in tmp_path.glob("checkpoint_*")) == [
+        "checkpoint_000000000004", "checkpoint_000000000005",
+    ]  # fmt: skip
+    assert sorted(f.stem for f in tmp_path.glob("*.episodes"))[0] == "replay_0000000003_0000000006"
+
+
+@pytest.mark.parametrize("which", ["checkpoint_", "state_", "replay_"])
+@pytest.mark.parametrize("how", ["gone", "torn", "flipped"])
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path, which, how):
+    ring = FakeRing("replay", 4)
+    writer, _ = writer_of(tmp_path, [ring])
+    for step in (1, 2):
+        ring.insert()
+        writer.begin(step, {"step": step})
+        writer.finish()
+    victim = sorted(tmp_path.glob(f"{which}*"))[-1]
+    content = bytearray(victim.read_bytes())
+    if how == "gone" and which != "checkpoint_":
+        victim.unlink()
+    elif how == "torn" or which == "checkpoint_":
+        victim.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2] ^= 1
+        victim.write_bytes(content)
+
+    newest_whole.cache_clear()
+    checkpoint, problems = newest_whole(tmp_path)
+
+    assert checkpoint.t_env == 1
+    assert len(problems) == 1
+    assert victim.name in problems[0]
+    assert "\n" not in problems[0]
+
+
+def test_another_format_is_refused(tmp_path, monkeypatch):
+    ring = FakeRing("replay", 4)
+    writer, _ = writer_of(tmp_path, [ring])
+    writer.begin(1, {})
+    monkeypatch.setattr("epymarl_mast.resume.checkpoint.FORMAT", 2)
+    writer.finish()
+    monkeypatch.undo()
+    [path] = tmp_path.glob("checkpoint_*")
+    with pytest.raises(CheckpointError, match="is of format 2, this version reads 1"):
+        Checkpoint.read(path)
+
+
+def test_a_full_disk_costs_a_checkpoint_and_one_line(tmp_path, monkeypatch):
+    ring = FakeRing("replay", 4)
+    writer, said = writer_of(tmp_path, [ring])
+    ring.insert()
+    writer.begin(1, {"step": 1})
+    writer.finish()
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("epymarl_mast.resume.writer.store", full)
+        for step in (2, 3):
+            writer.begin(step, {})
+            writer.finish()
+    assert len(said) == 1
+    assert "No space left on device" in said[0]
+    newest_whole.cache_clear()
+    assert newest_whole(tmp_path)[0].t_env == 1
+
+    ring.insert()
+    writer.begin(4, {})
+    writer.finish()
+    newest_whole.cache_clear()
+    assert_holds(newest_whole(tmp_path)[0], "replay", 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("saved", "here", "said"),
+    [
+        ('{"name": "a"}', '{"name": "b"}', "a run with name='a', this one has name='b'"),
+        ('{"mast": {"alpha": 1.0}}', '{"mast": {"alpha": 2.0}}', "mast.alpha=1.0"),
+        ('{"a": 1}', '{"a": 1, "b": 2}', "no b, this one has b=2"),
+    ],
+)
+def test_another_configuration_is_refused_by_its_first_difference(saved, here, said):
+    with pytest.raises(CheckpointError, match=said):
+        check_same_run(saved, here)
+
+
+def test_where_results_go_may_differ():
+    check_same_run(
+        '{"local_results_path": "a", "mast": {"resume": null, "checkpoint_keep": 1}}',
+        '{"local_results_path": "b", "mast": {"resume": "x", "checkpoint_keep": 2}}',
+    )

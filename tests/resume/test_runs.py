@@ -1,0 +1,210 @@
+"""Runs that are killed or told to end, gone on with, and compared with runs left alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+
+import pytest
+
+from epymarl_mast.hosts.attach import attach, detach
+
+# The so-many-th file of a checkpoint is where the signal comes, with the file half written.
+SIGNALLED = """
+import os
+import sys
+from epymarl_mast.resume import writer
+
+calls, store = 0, writer.store
+
+def signalled(path, content):
+    global calls
+    calls += 1
+    if calls == int(os.environ["AT_FILE"]):
+        path.with_name(path.name + ".tmp").write_bytes(content[:100])
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+    return store(path, content)
+
+writer.store = signalled
+sys.argv[0] = "mast"
+"""
+MAST = f"{SIGNALLED}\nfrom epymarl_mast.cli import main\nmain()\n"
+CHECKPOINTS = (
+    "mast.checkpoint_interval=40", "mast.engine=masked", "mast.topology_interval=2",
+    "mast.online_buffer_size=6", "mast.online_batch_size=2", "save_model=True",
+    "save_model_interval=100", "seed=4",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def kill_test(repository):
+    """The functions of ``benchmarks/kill_test.py``, which compare runs."""
+    spec = importlib.util.spec_from_file_location(
+        "kill_test", repository / "benchmarks/kill_test.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["kill_test"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def command(host, small_run):
+    """``train`` with checkpoints on each host in turn."""
+    where = str(host.root) if host.name == "epymarl" else host.name
+    return ("train", "--host", where, "--config=mast_qmix", "--env-config=gymma", "with",
+            *small_run, *CHECKPOINTS)  # fmt: skip
+
+
+@pytest.fixture
+def signalled(run_program):
+    """Run ``mast …`` until a file of a checkpoint is written, and send it a signal there."""
+
+    def run(folder, arguments, at_file, signal, code):
+        folder.mkdir(exist_ok=True)
+        program = [sys.executable, "-c", MAST]
+        return run_program(program, arguments, folder, code, AT_FILE=str(at_file), SIGNAL=signal)
+
+    return run
+
+
+def resuming(host, folder):
+    """``train --resume`` of the run below a folder."""
+    on = ("--host", str(host.root)) if host.name == "epymarl" else ()
+    return ("train", "--resume", str(folder / "results"), *on)
+
+
+def record_of(folder):
+    [file] = folder.glob("results/sacred/*/*/*/run.json")
+    return file.parent
+
+
+@pytest.mark.long_on("epymarl")
+def test_killed_and_told_to_end_a_run_goes_on_as_if_nothing_was(
+    host, command, mast, signalled, tmp_path, kill_test
+):
+    mast(tmp_path / "whole", *command)
+    broken = tmp_path / "broken"
+    signalled(broken, command, at_file=5, signal="9", code=-9)
+    assert list(record_of(broken).glob("checkpoints/*.tmp"))
+    told = signalled(broken, resuming(host, broken), at_file=4, signal="15", code=143)
+    assert "mast: interrupted; the results so far are in" in told.err
+    assert "mast: go on with it by: mast train --resume" in told.err
+    assert "Traceback" not in told.err
+    assert json.loads((record_of(broken) / "run.json").read_text())["status"] == "INTERRUPTED"
+
+    done = mast(broken, *resuming(host, broken))
+
+    assert "mast: going on from step" in done.err
+    assert kill_test.differences(tmp_path / "whole/results", broken / "results") == []
+    entry = json.loads((record_of(broken) / "run.json").read_text())
+    assert len(entry["resumed"]) == 2
+    assert entry["artifacts"]
+    assert not (record_of(broken) / "checkpoints").exists()
+    finished = mast(broken, "train", "--resume", record_of(broken), code=2)
+    assert "has completed: there is nothing to go on with" in finished.err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("runner=mast_parallel", "batch_size_run=3"),
+        ("mast.sparsity=auto", "mast.auto_interval=1", "mast.auto_min=0.3"),
+        ("rlx2", "mast.dynamic_buffer_minimum=2", "mast.dynamic_buffer_interval=2"),
+        ("mast.engine=auto", "per_agent"),
+        ("dense", "standardise_returns=True"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_every_kind_of_run_goes_on(host, command, options, mast, signalled, tmp_path, kill_test):
+    if "rlx2" in options:
+        command = tuple(o for o in command if not o.startswith("mast.online"))
+    elif "dense" in options:
+        command = tuple(o for o in command if not o.startswith("mast.topology"))
+    mast(tmp_path / "whole", *command, *options)
+    broken = tmp_path / "broken"
+    signalled(broken, (*command, *options), at_file=7, signal="9", code=-9)
+
+    mast(broken, *resuming(host, broken))
+
+    found = kill_test.differences(tmp_path / "whole/results", broken / "results")
+    allowed = {"masks: other files"} if "dense" in options else set()  # there are none
+    assert set(found) <= allowed
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("algorithm", ["mast_facmac", "mast_ow_qmix", "mast_cw_qmix", "mast_res"])
+def test_every_algorithm_goes_on(host, command, algorithm, mast, signalled, tmp_path, kill_test):
+    command = tuple(o.replace("mast_qmix", algorithm) for o in command)
+    mast(tmp_path / "whole", *command)
+    broken = tmp_path / "broken"
+    signalled(broken, command, at_file=7, signal="9", code=-9)
+
+    mast(broken, *resuming(host, broken))
+
+    assert kill_test.differences(tmp_path / "whole/results", broken / "results") == []
+
+
+@pytest.mark.long
+def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(
+    host, command, mast, signalled, tmp_path, kill_test
+):
+    mast(tmp_path / "whole", *command)
+    broken = tmp_path / "broken"
+    signalled(broken, command, at_file=12, signal="9", code=-9)
+    newest = sorted(record_of(broken).glob("checkpoints/checkpoint_*.json"))[-1]
+    state = newest.with_name(newest.name.replace("checkpoint_", "state_")).with_suffix(".pt")
+    state.write_bytes(state.read_bytes()[:-10])
+    (record_of(broken) / "run.json").write_text("{torn")
+
+    done = mast(broken, *resuming(host, broken))
+
+    assert f"mast: warning: {state.name} has" in done.err
+    assert kill_test.differences(tmp_path / "whole/results", broken / "results") == []
+
+
+@pytest.mark.long
+def test_a_checkpoint_of_another_run_is_refused_by_its_first_difference(
+    host, command, mast, signalled, tmp_path
+):
+    for name, options in (("one", ()), ("two", ("lr=0.001",))):
+        signalled(tmp_path / name, (*command, *options), at_file=7, signal="9", code=-9)
+    one, two = (record_of(tmp_path / name) / "checkpoints" for name in ("one", "two"))
+    for file in (*two.iterdir(),):
+        file.unlink()
+    for file in one.iterdir():
+        (two / file.name).write_bytes(file.read_bytes())
+
+    done = mast(tmp_path / "two", *resuming(host, tmp_path / "two"), code=2)
+
+    assert "the checkpoint is of a run with lr=0.0005, this one has lr=0.001" in done.err
+
+
+@pytest.mark.long
+def test_an_attached_checkout_goes_on_by_an_option(
+    checkout, small_run, run_program, tmp_path, kill_test
+):
+    clone = tmp_path / "epymarl"
+    run_program(["git"], ["clone", "-q", checkout.root, clone], tmp_path)
+    attach(clone)
+    arguments = [clone / "src/main.py", "--config=mast_qmix", "--env-config=gymma", "with",
+                 *small_run, *CHECKPOINTS]  # fmt: skip
+    start = [sys.executable, "-c", f"{SIGNALLED}\nimport runpy\nsys.argv.pop(0)\n"
+             "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
+             "runpy.run_path(sys.argv[0], run_name='__main__')\n"]  # fmt: skip
+    run_program([sys.executable], arguments, clone)
+    told = run_program(start, arguments, clone, 143, AT_FILE="7", SIGNAL="15")
+    assert "Traceback" not in told.err
+    run = clone / "results/sacred/mast_qmix/lbforaging:Foraging-8x8-2p-3f-v3/2"
+    assert json.loads((run / "run.json").read_text())["status"] == "INTERRUPTED"
+
+    run_program([sys.executable], [*arguments[:4], f"mast.resume={run}"], clone)
+
+    whole = run.with_name("1")
+    for name in ("info.json",):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
+    assert json.loads((run / "run.json").read_text())["status"] == "COMPLETED"
+    assert not run.with_name("3").exists()
+    detach(clone)

@@ -1,0 +1,88 @@
+"""``mast train --resume`` of what cannot be gone on with: one line, before anything starts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from epymarl_mast.errors import CheckpointError, HostError, OptionError
+from epymarl_mast.resume.command import Unfinished
+from epymarl_mast.resume.lock import hold
+
+
+@pytest.fixture
+def run(mast_options):
+    """Make a run's Sacred directory."""
+
+    def make(folder, status="RUNNING", learner="mast_q_learner", host="pymarlzooplus"):
+        folder.mkdir(parents=True)
+        config = {"learner": learner, "mast": mast_options(), "seed": 1, "name": "mast_qmix"}
+        record = {"status": status, "host": {"epymarl_mast": {"host": host}}}
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "run.json").write_text(json.dumps(record))
+        return folder
+
+    return make
+
+
+def test_a_directory_that_is_not_there():
+    with pytest.raises(OptionError, match="--resume nowhere: there is no such directory"):
+        Unfinished.find("nowhere")
+
+
+def test_a_results_directory_without_an_unfinished_run(run, tmp_path):
+    run(tmp_path / "sacred/a/b/1", status="COMPLETED")
+    with pytest.raises(OptionError, match="there is no unfinished run in it"):
+        Unfinished.find(str(tmp_path))
+
+
+def test_a_results_directory_with_two(run, tmp_path):
+    for number in ("1", "2"):
+        run(tmp_path / "sacred/a/b" / number)
+    with pytest.raises(
+        OptionError, match="2 unfinished runs, name one: sacred/a/b/1, sacred/a/b/2"
+    ):
+        Unfinished.find(str(tmp_path))
+
+
+def test_the_only_unfinished_one_is_taken(run, tmp_path):
+    run(tmp_path / "sacred/a/b/1", status="COMPLETED")
+    run(tmp_path / "sacred/a/b/2", status="INTERRUPTED")
+    run(tmp_path / "sacred/a/c/1", learner="q_learner")
+
+    found = Unfinished.find(str(tmp_path))
+
+    assert found.folder == tmp_path / "sacred/a/b/2"
+    assert found.results == tmp_path
+    assert found.say() == [f"{found.folder} has no whole checkpoint: it begins again"]
+
+
+def test_a_run_of_another_learner(run, tmp_path):
+    with pytest.raises(CheckpointError, match="is not that of a run of epymarl-mast"):
+        Unfinished.find(str(run(tmp_path / "1", learner="q_learner")))
+
+
+def test_a_run_that_has_completed(run, tmp_path):
+    with pytest.raises(CheckpointError, match="has completed: there is nothing to go on with"):
+        Unfinished.find(str(run(tmp_path / "1", status="COMPLETED")))
+
+
+def test_a_run_on_another_host(run, tmp_path):
+    found = Unfinished.find(str(run(tmp_path / "1", host="epymarl")))
+    with pytest.raises(HostError, match="was trained on epymarl, this is pymarlzooplus"):
+        found.check_host("pymarlzooplus")
+
+
+def test_options_beside_it(run, tmp_path):
+    found = Unfinished.find(str(run(tmp_path / "1")))
+    with pytest.raises(OptionError, match="'with' is not allowed"):
+        found.arguments(["with", "lr=0.1"])
+
+
+def test_a_run_that_another_process_trains(run, tmp_path, mast):
+    folder = run(tmp_path / "1")
+    held = hold(folder / "checkpoints")  # this process; the lock is not its own's to see
+    done = mast(tmp_path, "train", "--resume", folder, code=2)
+    held.close()
+    assert f"{folder} is being trained by another process" in done.err
