@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,14 +82,14 @@ def main() -> None:
             inserted += new
             writer.seconds = writer.longest = 0.0
             writer.begin(inserted, {})
-            pieces = 0
+            pieces, started = 0, time.process_time()
             while writer.busy:
                 writer.advance(1)
-                inserted += 1
                 pieces += 1
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
             print(
-                f"{asked.dims}, {what}: {writer.seconds:.2f} s in {pieces} pieces, longest "
+                f"{asked.dims}, {what}: {time.process_time() - started:.2f} s of CPU, "
+                f"{writer.seconds:.2f} s in {pieces} pieces, longest "
                 f"{1000 * writer.longest:.0f} ms, {size / 2**20:.0f} MiB on the disk"
             )
 

@@ -19,7 +19,9 @@ from torch import Tensor
 from epymarl_mast.errors import CheckpointError
 from epymarl_mast.resume.files import StoredFile
 
-_LEVEL = 1  # of zlib: higher ones take several times as long for a tenth less
+# Runs of equal bytes alone are looked for: as small as with zlib's own search, in two thirds of the
+# time, on episodes of foraging's and of 3s5z's sizes.
+_ZLIB = (1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
 
 
 class Ring(Protocol):
@@ -76,7 +78,7 @@ class SegmentBuilder:
 
     def __init__(self) -> None:
         self.size = 0
-        self._compressor = zlib.compressobj(_LEVEL)
+        self._compressor = zlib.compressobj(*_ZLIB)
         self._fields: dict[str, tuple[str, list[int]]] = {}
         self._steps: list[int] = []
         self._parts: list[bytes] = []
