@@ -6,6 +6,7 @@ that has imported libraries and nothing of ours or of a host, so what a run does
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import runpy
@@ -66,7 +67,10 @@ def _run(
     sys.argv = [str(program), *arguments]
     first = folder if isinstance(program, str) else str(program.resolve().parent)
     sys.path[:0] = [first, *environment.get("PYTHONPATH", "").split(os.pathsep)]
-    if isinstance(program, str):
-        runpy.run_module(program, run_name="__main__", alter_sys=True)
-    else:
-        runpy.run_path(str(program), run_name="__main__")
+    try:
+        if isinstance(program, str):
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(str(program), run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()  # which a process of multiprocessing leaves out

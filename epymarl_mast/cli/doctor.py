@@ -22,6 +22,7 @@ EXTRAS = {
     "onnx": ("agents as ONNX", "safetensors", "onnx"),
     "ray": ("sweeps on Ray", "ray"),
     "mamujoco": ("robots", "gymnasium-robotics"),
+    "smax": ("battles without StarCraft II", "jaxmarl"),
     "mongo": ("MongoDB driver", "pymongo"),
 }
 """``{extra of pyproject.toml: what it is for, and what it installs}``."""
