@@ -153,6 +153,7 @@ def test_doctor_names_each_extra_or_how_to_install_it(invoke, monkeypatch, repos
         "'epymarl-mast[onnx]' (for safetensors, onnx)",
         "'epymarl-mast[ray]' (for ray)",
         "'epymarl-mast[mamujoco]' (for gymnasium-robotics)",
+        "'epymarl-mast[smax]' (for jaxmarl)",
         "'epymarl-mast[mongo]' (for pymongo)",
     ]
 
