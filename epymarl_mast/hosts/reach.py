@@ -66,7 +66,7 @@ def workers_answer(runner: type[Any]) -> Iterator[None]:
     )
     # By name: a function that is replaced cannot be sent to a process.
     _host_workers.setdefault(module, sys.modules[module].env_worker)
-    worker = functools.partial(_work, module, os.getpid())
+    worker = functools.partial(_work, module)
     with mock.patch.object(sys.modules[module], "env_worker", worker):
         yield
 
@@ -97,11 +97,11 @@ def set_random_states(connections: Any, states: list[dict[str, Any]]) -> None:
         connection.recv()
 
 
-def _work(module: str, parent: int, remote: Any, environment: Any, *rest: Any) -> None:
+def _work(module: str, remote: Any, environment: Any, *rest: Any) -> None:
     """A worker's main function: the host's own, with ears for our request."""
     work = _host_workers.get(module) or importlib.import_module(module).env_worker
     noted = _Noted(environment)
-    work(_Ears(remote, noted, parent), noted, *rest)
+    work(_Ears(remote, noted), noted, *rest)
 
 
 class _Noted:
@@ -119,10 +119,10 @@ class _Noted:
 class _Ears:
     """A worker's end of the connection, which answers our requests itself."""
 
-    def __init__(self, remote: Any, environment: _Noted, parent: int) -> None:
+    def __init__(self, remote: Any, environment: _Noted) -> None:
         self._remote = remote
         self._environment = environment
-        self._parent = parent
+        self._parent = os.getppid()  # of a fork server where there is one, which ends with us
 
     def recv(self) -> Any:
         while True:

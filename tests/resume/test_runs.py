@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from epymarl_mast.hosts import EPyMARL
 from epymarl_mast.hosts.attach import attach, detach
 
 # The so-many-th file of a checkpoint is where the signal comes, with the file half written.
@@ -112,7 +113,7 @@ def test_killed_and_told_to_end_a_run_goes_on_as_if_nothing_was(
     [
         ("runner=mast_parallel", "batch_size_run=3"),
         ("mast.sparsity=auto", "mast.auto_interval=1", "mast.auto_min=0.3"),
-        ("rlx2", "mast.dynamic_buffer_minimum=2", "mast.dynamic_buffer_interval=2"),
+        ("rlx2", "mast.dynamic_buffer_minimum=4", "mast.dynamic_buffer_interval=2"),
         ("mast.engine=auto", "per_agent"),
         ("dense", "standardise_returns=True"),
     ],
@@ -188,7 +189,7 @@ def test_an_attached_checkout_goes_on_by_an_option(
 ):
     clone = tmp_path / "epymarl"
     run_program(["git"], ["clone", "-q", checkout.root, clone], tmp_path)
-    attach(clone)
+    attach(EPyMARL(clone))
     arguments = [clone / "src/main.py", "--config=mast_qmix", "--env-config=gymma", "with",
                  *small_run, *CHECKPOINTS]  # fmt: skip
     start = [sys.executable, "-c", f"{SIGNALLED}\nimport runpy\nsys.argv.pop(0)\n"
@@ -207,4 +208,4 @@ def test_an_attached_checkout_goes_on_by_an_option(
         assert (run / name).read_bytes() == (whole / name).read_bytes()
     assert json.loads((run / "run.json").read_text())["status"] == "COMPLETED"
     assert not run.with_name("3").exists()
-    detach(clone)
+    detach(EPyMARL(clone))
