@@ -38,6 +38,7 @@ def status(folder):
     return json.loads(record.read_text())["status"]
 
 
+@pytest.mark.long_on("epymarl")
 def test_a_failed_run_exits_with_1(run_program, arguments, tmp_path):
     done = run_program([sys.executable, "-c", BROKEN], arguments, tmp_path, code=1)
     assert "this environment is broken" in done.out + done.err

@@ -34,7 +34,9 @@ CASES = {
 
 
 @pytest.mark.long_on("epymarl")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", ["shared-episode", pytest.param("per-agent-parallel", marks=pytest.mark.long)]
+)
 def test_what_starcraft_tasks_need(train_standin, records, tmp_path, case):
     """The stand-in itself fails the run when an unavailable action is taken."""
     done = train_standin(*CASES[case], "obs_agent_id=True")
@@ -48,6 +50,7 @@ def test_what_starcraft_tasks_need(train_standin, records, tmp_path, case):
     assert "test win rate" in done.out
 
 
+@pytest.mark.long
 def test_smaclite_3m_trains(checkout, mast, records, tmp_path):
     if not installed(PACKAGES["smaclite"]):
         pytest.skip("SMAClite is not installed")
