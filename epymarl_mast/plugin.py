@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 from epymarl_mast.controllers.cem import cem_mac
@@ -21,6 +22,7 @@ from epymarl_mast.runners import fast_episode_runner, fast_parallel_runner, reco
 from epymarl_mast.tracking.provenance import note_provenance
 
 _registered: dict[str, HostModules] = {}
+_as_long_as_this_program = ExitStack()
 
 
 def register(host: Host, *, show_progress: bool = False) -> HostModules:
@@ -67,9 +69,8 @@ def register_running_host() -> None:
     keep_results_out_of_git(host)
     asked = [a.partition("=")[2] for a in sys.argv if a.startswith("--config=")]
     if asked and asked[0] in shipped_algorithms():
-        invocation = prepare(host, sys.argv[1:])
-        if (run := invocation.config["mast"]["resume"]) is not None:
-            invocation = _going_on(host, run)
+        runs = [a.partition("=")[2] for a in sys.argv if a.startswith("mast.resume=")]
+        invocation = _going_on(host, runs[-1]) if runs else prepare(host, sys.argv[1:])
         check_on_loaded_host(host, modules, invocation.config)
         sys.argv[1:] = invocation.arguments
         note_provenance(host)
@@ -82,7 +83,7 @@ def _going_on(host: Host, run: str) -> Invocation:
     unfinished.check_host(host.name)
     for line in unfinished.say():
         print(f"mast: {line}", file=sys.stderr, flush=True)
-    unfinished.record_goes_on().__enter__()  # for as long as this program runs
+    _as_long_as_this_program.enter_context(unfinished.record_goes_on())
     return prepare(host, unfinished.arguments([]))
 
 

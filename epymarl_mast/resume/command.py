@@ -67,7 +67,8 @@ class Unfinished:
     @classmethod
     def _read(cls, folder: Path) -> Unfinished:
         record, config = read_json(folder / "run.json"), read_json(folder / "config.json")
-        if config.get("learner") not in SCHEMAS:
+        block = config.get("mast")
+        if config.get("learner") not in SCHEMAS or not isinstance(block, dict):
             raise CheckpointError(f"{folder}/config.json is not that of a run of epymarl-mast")
         if record.get("status") == "COMPLETED":
             raise CheckpointError(f"{folder} has completed: there is nothing to go on with")
@@ -75,6 +76,14 @@ class Unfinished:
         if held is not None:
             held.close()
         checkpoint, problems = newest_whole(folder / FOLDER)
+        if checkpoint is None and problems:
+            raise CheckpointError(
+                f"{folder} has no checkpoint that can be gone on from: {'; '.join(problems)}"
+            )
+        if not (block.get("checkpoint_minutes") or block.get("checkpoint_interval")):
+            raise CheckpointError(
+                f"{folder} was trained without checkpoints: nothing to go on from"
+            )
         return cls(folder, config, record, checkpoint, problems)
 
     def say(self) -> list[str]:
@@ -140,8 +149,9 @@ class Unfinished:
 
     @property
     def _host(self) -> str | None:
-        noted: dict[str, Any] = self.record.get("host", {}).get("epymarl_mast") or {}
-        return noted.get("host")
+        about = self.record.get("host")
+        noted = about.get("epymarl_mast") if isinstance(about, dict) else None
+        return noted.get("host") if isinstance(noted, dict) else None
 
     def record_goes_on(self) -> AbstractContextManager[None]:
         """Inside, Sacred continues this run's record."""

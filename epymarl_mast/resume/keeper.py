@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from epymarl_mast.errors import CheckpointError, RunStopped
+from epymarl_mast.errors import CheckpointError, RunStopped, warn
 from epymarl_mast.resume import record
 from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
 from epymarl_mast.resume.files import store
@@ -79,7 +79,7 @@ class Keeper:
             return None
         observer = record.file_observer(runner.logger)
         if observer is None or getattr(args, "has_explorer", False):
-            _warn(
+            warn(
                 "no checkpoints for an exact resume: this run has no record in files or an explorer"
             )
             return None
@@ -136,11 +136,11 @@ class Keeper:
         self._rings: list[Ring] = [HostRing(self._newest_buffer(), self._inserted)]
         if learner.replay.buffer.capacity > 0:
             self._rings.append(OnlineRing(learner.replay.buffer, self._inserted))
-        self._writer = CheckpointWriter(self._folder, self._rings, self._keep, _warn)
+        self._writer = CheckpointWriter(self._folder, self._rings, self._keep, warn)
         if threading.current_thread() is threading.main_thread():
             self._handlers = {n: signal.signal(n, self._tell) for n in _EXIT_CODES}
         if not all(states.get("environment") for states in environment_states(self._runner)):
-            _warn(
+            warn(
                 "the environment keeps no random state that can be read: a resumed run is not "
                 "bit-identical"
             )
@@ -160,7 +160,10 @@ class Keeper:
 
     def _begin(self, writer: CheckpointWriter) -> None:
         learner, t_env = self._runner.mac.learner, self._runner.t_env
-        writer.begin(t_env, gather(self._runner, learner, self._rings, self._clock))
+        try:
+            writer.begin(t_env, gather(self._runner, learner, self._rings, self._clock))
+        except TypeError as error:  # something in the run that no file can hold
+            warn(f"no checkpoint can be written: {error}")
         self._since_step, self._since = t_env, time.monotonic()
 
     def _go_on(self) -> None:
@@ -181,7 +184,8 @@ class Keeper:
         """The first signal: end after this episode. A second one ends at once, as always."""
         self._told = _EXIT_CODES[signal.Signals(number)]
         self._restore_handlers()
-        print("mast: ending after this episode, with a checkpoint", file=sys.stderr, flush=True)
+        with suppress(OSError, RuntimeError):  # the log's disk is full; it is being written to
+            print("mast: ending after this episode, with a checkpoint", file=sys.stderr, flush=True)
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
@@ -193,7 +197,3 @@ def _forget_if_completed(run: Path) -> None:
     """A run that has completed needs no checkpoint."""
     if record.read_json(run / "run.json").get("status") == "COMPLETED":
         shutil.rmtree(run / FOLDER, ignore_errors=True)
-
-
-def _warn(text: str) -> None:
-    print(f"mast: warning: {text}", file=sys.stderr, flush=True)

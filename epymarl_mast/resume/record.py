@@ -138,7 +138,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none that can be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a kill can tear what Sacred writes
+    except (OSError, ValueError, RecursionError):  # a kill can tear what Sacred writes
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -21,7 +21,7 @@ from epymarl_mast.sweep.state import RunState, note_completed
 PROGRAM = (sys.executable, "-m", "epymarl_mast")
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _MONGO = "MAST_SWEEP_MONGO"
-_SECONDS_TO_END = 5.0
+_SECONDS_TO_END = 30.0
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
