@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
 from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.record import continued, read_json
+from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
 
 
@@ -72,9 +74,7 @@ class Unfinished:
             raise CheckpointError(f"{folder}/config.json is not that of a run of epymarl-mast")
         if record.get("status") == "COMPLETED":
             raise CheckpointError(f"{folder} has completed: there is nothing to go on with")
-        held = hold(folder / FOLDER)
-        if held is not None:
-            held.close()
+        hold(folder / FOLDER)  # before anything of the record is changed
         checkpoint, problems = newest_whole(folder / FOLDER)
         if checkpoint is None and problems:
             raise CheckpointError(
@@ -84,6 +84,8 @@ class Unfinished:
             raise CheckpointError(
                 f"{folder} was trained without checkpoints: nothing to go on from"
             )
+        if checkpoint is not None:
+            check_same_run(checkpoint.load_state()["config"], json.dumps(config))
         return cls(folder, config, record, checkpoint, problems)
 
     def say(self) -> list[str]:

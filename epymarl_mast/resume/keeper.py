@@ -63,7 +63,7 @@ class Keeper:
         self._handlers: dict[signal.Signals, Any] = {}
         self._since_step, self._since = 0, time.monotonic()
         self._from: tuple[Checkpoint, dict[str, Any]] | None = None
-        self._lock = hold(self._folder)
+        hold(self._folder)
         if block["resume"] is not None:
             checkpoint, _ = newest_whole(self._folder)
             if checkpoint is not None:

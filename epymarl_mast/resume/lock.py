@@ -9,23 +9,28 @@ from typing import IO
 from epymarl_mast.errors import CheckpointError
 
 
-def hold(folder: Path) -> IO[str] | None:
+_held: dict[Path, IO[str]] = {}  # never closed: that would let go of the lock
+
+
+def hold(folder: Path) -> None:
     """Hold a run for this process until it ends; its worker processes do not hold it.
+
+    A folder that cannot be written is not held.
 
     Args:
         folder: the run's checkpoint folder.
 
-    Returns:
-        What holds it; None where the folder cannot be written.
-
     Raises:
         CheckpointError: if another process holds it.
     """
+    folder = folder.absolute()
+    if folder in _held:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / "lock").open("w")
     except OSError:
-        return None
+        return
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -33,4 +38,4 @@ def hold(folder: Path) -> IO[str] | None:
         raise CheckpointError(
             f"{folder.parent} is being trained by another process: let it end first"
         ) from None
-    return file
+    _held[folder] = file

@@ -178,8 +178,11 @@ def test_a_checkpoint_of_another_run_is_refused_by_its_first_difference(
     for file in one.iterdir():
         (two / file.name).write_bytes(file.read_bytes())
 
+    files = {file: file.read_bytes() for file in record_of(tmp_path / "two").glob("*.*")}
+
     done = mast(tmp_path / "two", *resuming(host, tmp_path / "two"), code=2)
 
+    assert {file: file.read_bytes() for file in files} == files
     assert "the checkpoint is of a run with lr=0.0005, this one has lr=0.001" in done.err
 
 
