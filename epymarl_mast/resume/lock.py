@@ -8,7 +8,6 @@ from typing import IO
 
 from epymarl_mast.errors import CheckpointError
 
-
 _held: dict[Path, IO[str]] = {}  # never closed: that would let go of the lock
 
 
