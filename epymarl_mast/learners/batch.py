@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,26 +37,16 @@ class Transitions:
     available: Tensor
     state: Tensor
 
-    @cached_property
-    def inside(self) -> Tensor:
-        """(B, T) bool: inside the episode."""
-        return self.mask.squeeze(2) > 0
-
     @classmethod
-    def from_batch(cls, batch: Any, *, as_host: bool) -> Transitions:
+    def from_batch(cls, batch: Any, engine: HostEngine, *, as_host: bool) -> Transitions:
         """Read a host's ``EpisodeBatch``.
 
         Args:
             batch: the host's episode batch.
-            as_host: take steps as real exactly as the hosts do. They leave out that a transition
-                needs a next state, and count one step too many for an episode that was cut, not
-                terminated, before the end of the batch; joining batches makes such episodes.
+            engine: the learner's.
+            as_host: see :meth:`.engines.HostEngine.real_steps`.
         """
-        terminated = batch["terminated"][:, :-1].float()
-        mask = batch["filled"][:, :-1].float()
-        if not as_host:
-            mask = mask * batch["filled"][:, 1:]
-        mask[:, 1:] = mask[:, 1:] * (1 - terminated[:, :-1])
+        terminated, mask = engine.real_steps(batch["filled"], batch["terminated"], as_host=as_host)
         return cls(
             rewards=batch["reward"][:, :-1],
             actions=batch["actions"][:, :-1],

@@ -38,13 +38,13 @@ class MastComixLearner(MastQLearner):
         _, values = self._sampled(self.target_mac, update.batch, update.batch["obs"][:, 1:])
         sampled = values.movedim(0, 3).contiguous()  # (B, T, N, K)
         all_of_them = torch.ones_like(sampled)
-        per_agent = self.regression.operate(sampled, all_of_them, sampled, self.engine)
+        per_agent = self.regression.operate(sampled, all_of_them, sampled)
         return self.engine.mix(self.target_mixer, per_agent, update.data.state[:, 1:])
 
     @torch.no_grad()
     def policy_distance(self, batch: Any) -> float:
         """Mean distance of the best sampled actions from those taken, as a share of their range."""
-        mask = Transitions.from_batch(batch, as_host=False).mask  # (B, T, 1)
+        mask = Transitions.from_batch(batch, self.engine, as_host=False).mask  # (B, T, 1)
         best = best_of(*self._sampled(self.mac, batch, batch["obs"][:, :-1]))
         away = ((best - self._taken(batch)).abs() / 2.0).mean(dim=(2, 3))  # (B, T)
         return float((away * mask[..., 0]).sum() / mask.sum())

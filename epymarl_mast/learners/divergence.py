@@ -9,7 +9,7 @@ from torch import Tensor
 from epymarl_mast.errors import RunError
 
 
-def check_converging(grad_norm: Tensor, loss: Tensor, update: int, t_env: int) -> None:
+def check_converging(grad_norm: float, loss: Tensor, update: int, t_env: int) -> None:
     """Refuse a gradient that would make every weight nan.
 
     Args:
@@ -24,7 +24,7 @@ def check_converging(grad_norm: Tensor, loss: Tensor, update: int, t_env: int) -
     if not math.isfinite(grad_norm):
         raise RunError(
             f"learning has diverged: at update {update} (t_env={t_env}) the loss is "
-            f"{float(loss.detach()):.4g} and the norm of its gradient {float(grad_norm):.4g}; take "
+            f"{float(loss.detach()):.4g} and the norm of its gradient {grad_norm:.4g}; take "
             "a smaller lr or grad_norm_clip, smaller rewards (standardise_rewards=True), or start "
             "from an earlier checkpoint"
         )

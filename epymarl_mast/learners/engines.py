@@ -81,9 +81,58 @@ class HostEngine:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
 
-    def backward_recursion(self, constant: Tensor, slope: Tensor) -> Tensor:
-        """See :func:`epymarl_mast.targets.backward_recursion`; (B, T, C)."""
-        return targets.backward_recursion(constant, slope)
+    def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
+        """Where the task ended and what is inside the episodes, both (B, T, 1) float.
+
+        Args:
+            filled: (B, T+1, 1) 1 for a step that was taken.
+            ended: (B, T+1, 1) 1 for a step that ended the task.
+            as_host: take steps as real exactly as the hosts do. They leave out that a transition
+                needs a next state, and count one step too many for an episode that was cut, not
+                terminated, before the end of the batch; joining batches makes such episodes.
+        """
+        terminated = ended[:, :-1].float()
+        mask = filled[:, :-1].float()
+        if not as_host:
+            mask = mask * filled[:, 1:]
+        mask[:, 1:] = mask[:, 1:] * (1 - terminated[:, :-1])
+        return terminated, mask
+
+    def standardise(self, rewards: Tensor, mask: Tensor | None, statistics: Any) -> Tensor:
+        """Rewards (B, T, C) in the unit of a host's running statistics, which have seen them then.
+
+        With a mask (B, T, 1), the statistics see those inside it only.
+        """
+        inside = None if mask is None else mask.squeeze(2) > 0
+        # To leave nothing out is cheaper than to pick everything.
+        everything = inside is None or bool(inside.all())
+        statistics.update(rewards if everything else rewards[inside])
+        standard: Tensor = (rewards - statistics.mean) / torch.sqrt(statistics.var)
+        return standard
+
+    def returns(self, kind: str, step: targets.Step, gamma: float, lam: float, n: int) -> Tensor:
+        """Regression targets (B, T, C), see :mod:`epymarl_mast.targets.returns`.
+
+        Args:
+            kind: ``one_step``, ``n_step`` or ``td_lambda``.
+            step: rewards (B, T, 1 or C), terminated and mask (B, T, 1), next values (B, T, C).
+            gamma: discount.
+            lam: λ of ``td_lambda``.
+            n: number of rewards of ``n_step``.
+        """
+        if kind == "td_lambda":
+            return targets.td_lambda(*step, gamma, lam)
+        if kind == "n_step":
+            return targets.n_step(*step, gamma, n)
+        return targets.one_step(*step, gamma)
+
+    def masked_error(self, values: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """``(values - target) * mask``; (B, T, C), the mask (B, T, 1)."""
+        return (values - target) * mask
+
+    def mean_square(self, errors: Tensor, mask: Tensor) -> Tensor:
+        """Sum of the squares of errors (B, T, C) over the size of a mask (B, T, 1) or (B, T, C)."""
+        return (errors**2).sum() / mask.expand_as(errors).sum()
 
     def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         """Take over the masks as they are now.
@@ -159,10 +208,30 @@ class SparseEngine(HostEngine):
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         return kernels.soft_mellowmax(q, available, alpha, omega)
 
-    def backward_recursion(self, constant: Tensor, slope: Tensor) -> Tensor:
-        if constant.dtype != torch.float32:
-            return super().backward_recursion(constant, slope)
-        return kernels.backward_recursion(constant, slope)
+    def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
+        return kernels.real_steps(filled, ended, as_host=as_host)
+
+    def standardise(self, rewards: Tensor, mask: Tensor | None, statistics: Any) -> Tensor:
+        if rewards.dtype != torch.float32:
+            return super().standardise(rewards, mask, statistics)
+        return kernels.standardise(rewards, mask, statistics)
+
+    def returns(self, kind: str, step: targets.Step, gamma: float, lam: float, n: int) -> Tensor:
+        if any(part.dtype != torch.float32 for part in step):
+            return super().returns(kind, step, gamma, lam, n)
+        return kernels.returns(
+            *step, gamma, lam if kind == "td_lambda" else 0.0, n if kind == "n_step" else 1
+        )
+
+    def masked_error(self, values: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        if values.shape != target.shape:
+            return super().masked_error(values, target, mask)
+        return kernels.masked_error(values, target, mask)
+
+    def mean_square(self, errors: Tensor, mask: Tensor) -> Tensor:
+        if mask.shape[2] == 1 or mask.stride(2) == 0:
+            return kernels.mean_square(errors, mask[:, :, :1])
+        return super().mean_square(errors, mask)
 
     def _compress(self, agent: nn.Module) -> list[SparseAgent]:
         """One network, or one of each agent."""

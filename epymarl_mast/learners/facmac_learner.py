@@ -60,7 +60,7 @@ class MastFacmacLearner(MastQLearner):
         utilities = self.critic.unroll_target(update.batch, update.inputs)[:, 1:]
         logits = self.engine.unroll(self.target_mac, update.batch, update.inputs)[:, 1:]
         available = update.data.available[:, 1:]
-        per_agent = self.regression.operate(utilities, available, logits, self.engine)
+        per_agent = self.regression.operate(utilities, available, logits)
         return self.engine.mix(self.target_mixer, per_agent, update.data.state[:, 1:])
 
     def loss(

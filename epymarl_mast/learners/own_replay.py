@@ -84,7 +84,7 @@ class OwnReplay:
 @torch.no_grad()
 def distance_from_policy(mac: Any, engine: HostEngine, batch: Any) -> float:
     """Share of the actions in a batch that the greedy policy of today would not take."""
-    data = Transitions.from_batch(batch, as_host=False)
+    data = Transitions.from_batch(batch, engine, as_host=False)
     inputs = agent_inputs(mac, batch) if engine.needs_inputs else None
     q_values = engine.unroll(mac, batch, inputs)[:, :-1]  # (B, T, N, U)
     differs = greedy_actions(q_values, data.available[:, :-1]) != data.actions

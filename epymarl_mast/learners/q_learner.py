@@ -84,10 +84,13 @@ class MastQLearner:
         self.count_cost()
 
         device = "cuda" if args.use_cuda else "cpu"
-        self.regression = Regression(self.options, args, host, scheme["reward"]["vshape"], device)
         self.masked_engine = MaskedEngine() if knows(mac, host) else HostEngine()
         self.engine, why = self.pick_engine(device)
-        self.regression.recursion = self.engine.backward_recursion
+        self.regression = Regression(
+            self.options, args, host, scheme["reward"]["vshape"], device, self.engine
+        )
+        if self.engine.gradient_is_masked:  # the sparse engine: on the CPU, with kernels
+            self.trained.use_kernels()
         self.follow_masks()
         say(logger, f"mast.engine: {self.engine.name} ({why})")
         if self.options.tiny:
@@ -133,7 +136,7 @@ class MastQLearner:
             RunError: if the gradient is not finite; no network has been changed by it.
         """
         batch = self.replay.batch(batch)
-        data = Transitions.from_batch(batch, as_host=self.regression.as_host)
+        data = Transitions.from_batch(batch, self.engine, as_host=self.regression.as_host)
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
         q_values = self.action_values(engine, batch, inputs)  # (B, T+1, N, U)
@@ -145,9 +148,8 @@ class MastQLearner:
             update = Update(batch, data, inputs, engine, q_values, values, rewards)
             target = self.regression.target(kind, data, rewards, self.next_values(update))
 
-        td_error = values - target
+        td_error = engine.masked_error(values, target, data.mask)
         mask = data.mask.expand_as(td_error)
-        td_error = td_error * mask
         loss, parts = self.loss(update, target, td_error, mask)
         self.auto.observe(td_error, target, mask)
         evolutions = self.networks.topology.updates
@@ -181,7 +183,7 @@ class MastQLearner:
         """Target value of the state after each step, (B, T, C); called without gradient."""
         next_q = self.engine.unroll(self.target_mac, update.batch, update.inputs)[:, 1:]
         per_agent = self.regression.operate(
-            next_q, update.data.available[:, 1:], update.q_values[:, 1:].detach(), self.engine
+            next_q, update.data.available[:, 1:], update.q_values[:, 1:].detach()
         )  # (B, T, N)
         return self.engine.mix(self.target_mixer, per_agent, update.data.state[:, 1:])
 
@@ -199,7 +201,7 @@ class MastQLearner:
         Returns:
             The loss, and ``{metric: number}`` to log beside it.
         """
-        return (td_error**2).sum() / mask.sum(), {}
+        return update.engine.mean_square(td_error, mask), {}
 
     def policy_distance(self, batch: Any) -> float:
         """How far today's greedy policy is from the actions in a batch, 0 to 1."""
@@ -228,7 +230,7 @@ class MastQLearner:
         due = self.networks.topology.due(self.training_steps + 1, t_env)
         return self.masked_engine if due and self.engine.gradient_is_masked else self.engine
 
-    def _optimise(self, loss: Tensor, t_env: int) -> Tensor:
+    def _optimise(self, loss: Tensor, t_env: int) -> float:
         """Gradient step and, when it is due, topology update, in the order of METHOD.md §2."""
         self.trained.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

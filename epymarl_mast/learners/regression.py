@@ -32,11 +32,11 @@ class Regression:
         host: the imported host's parts.
         reward_shape: ``vshape`` of the reward: 1 for a common one, else N.
         device: where the statistics are kept.
+        engine: computes all of it.
 
     Attributes:
         as_host: whether targets and replay are the host's own; then they are so to the last bit.
         rew_ms, ret_ms: running statistics of rewards and returns.
-        recursion: an engine's faster :func:`epymarl_mast.targets.backward_recursion`.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Regression:
         host: HostModules,
         reward_shape: int | tuple[int, ...],
         device: str,
+        engine: HostEngine,
     ) -> None:
         reward_columns = reward_shape if isinstance(reward_shape, int) else reward_shape[0]
         self.options = options
@@ -55,7 +56,7 @@ class Regression:
             and options.target == "one_step"
             and options.own_buffer_size == 0
         )
-        self.recursion = targets.backward_recursion
+        self._engine = engine
         self._copies_reward = host.copies_common_reward and reward_columns == 1
         self.ret_ms = host.running_mean_std(shape=(args.n_agents,), device=device)
         self.rew_ms = host.running_mean_std(shape=(reward_columns,), device=device)
@@ -68,29 +69,23 @@ class Regression:
         start = self.options.td_lambda_start * self.args.t_max
         return "one_step" if t_env < start else _LATER[target]
 
-    def operate(
-        self, next_q: Tensor, available: Tensor, online_q: Tensor, engine: HostEngine
-    ) -> Tensor:
+    def operate(self, next_q: Tensor, available: Tensor, online_q: Tensor) -> Tensor:
         """From action values (B, T, N, U) to one value per agent (B, T, N)."""
         options = self.options
         if options.operator == "soft_mellowmax":
-            return engine.soft_mellowmax(next_q, available, options.alpha, options.omega)
+            return self._engine.soft_mellowmax(next_q, available, options.alpha, options.omega)
         if options.operator == "mellowmax":
             return targets.mellowmax(next_q, available, options.omega)
         if options.operator == "softmax":
             return targets.softmax_expectation(next_q, available, options.alpha)
         chooser = online_q if self.args.double_q else next_q
-        return engine.greedy_values(next_q, chooser, available)
+        return self._engine.greedy_values(next_q, chooser, available)
 
     def rewards(self, data: Transitions) -> Tensor:
         """Rewards of a batch, (B, T, 1) or (B, T, N), standardised if the run says so."""
-        rewards = data.rewards
-        if self.args.standardise_rewards:
-            # To leave nothing out is cheaper than to pick everything.
-            everything = self.as_host or bool(data.inside.all())
-            self.rew_ms.update(rewards if everything else rewards[data.inside])
-            rewards = (rewards - self.rew_ms.mean) / torch.sqrt(self.rew_ms.var)
-        return rewards
+        if not self.args.standardise_rewards:
+            return data.rewards
+        return self._engine.standardise(data.rewards, self._seen(data), self.rew_ms)
 
     def target(self, kind: str, data: Transitions, rewards: Tensor, next_values: Tensor) -> Tensor:
         """Regression targets (B, T, C).
@@ -101,21 +96,18 @@ class Regression:
             rewards: from :meth:`rewards`.
             next_values: (B, T, C) value of the state after each step.
         """
-        real = self._seen(data)
-        mask = real.unsqueeze(2).to(data.mask.dtype)
+        options, seen = self.options, self._seen(data)
         if self.args.standardise_returns:
             next_values = next_values * torch.sqrt(self.ret_ms.var) + self.ret_ms.mean
         if self.as_host and self._copies_reward:
             rewards = rewards.expand(-1, -1, self.args.n_agents)
-        step = (rewards, data.terminated, mask, next_values, self.args.gamma)
-        if kind == "td_lambda":
-            target = targets.td_lambda(*step, self.options.td_lambda, recursion=self.recursion)
-        elif kind == "n_step":
-            target = targets.n_step(*step, self.options.n_step)
-        else:
-            target = targets.one_step(*step)
+        mask = torch.ones_like(data.mask) if seen is None else seen
+        step = (rewards, data.terminated, mask, next_values)
+        target = self._engine.returns(
+            kind, step, self.args.gamma, options.td_lambda, options.n_step
+        )
         if self.args.standardise_returns:
-            self.ret_ms.update(target[real])
+            self.ret_ms.update(target[mask.squeeze(2) > 0])
             target = self.standardised(target)
         return target
 
@@ -126,13 +118,13 @@ class Regression:
         standard: Tensor = (returns - self.ret_ms.mean) / torch.sqrt(self.ret_ms.var)
         return standard
 
-    def _seen(self, data: Transitions) -> Tensor:
-        """(B, T) bool: the steps that targets and running statistics see.
+    def _seen(self, data: Transitions) -> Tensor | None:
+        """(B, T, 1) 1 for the steps that targets and running statistics see; None: all.
 
         The hosts compute targets of padded steps too, and their running statistics see those and
         their rewards; no loss does. Ours leave padding out: joining batches adds some.
         """
-        return torch.ones_like(data.inside) if self.as_host else data.inside
+        return None if self.as_host else data.mask
 
 
 def greedy_actions(q: Tensor, available: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -14,6 +15,7 @@ from epymarl_mast.options import MastOptions
 from epymarl_mast.sparse import (
     OPTIMIZERS,
     ParameterVector,
+    kernels,
     per_weight_state,
     reset_optimizer_state,
 )
@@ -77,6 +79,8 @@ class TrainedParameters:
             args,
         )
         self._groups = [tensors for tensors in self._groups if tensors]
+        self._norm: Callable[[Sequence[Tensor]], float] = _norm
+        self._step: Callable[[], Any] = self.optimiser.step
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -104,27 +108,29 @@ class TrainedParameters:
             if into_parameters:
                 vector.share_gradient()
 
-    def clip(self, max_norm: float) -> Tensor:
+    def clip(self, max_norm: float) -> float:
         """Clip each group's gradient; returns the norm of all before clipping."""
-        norms = [self._clip(group, max_norm) for group in self._groups]
-        whole: Tensor = torch.linalg.vector_norm(torch.stack(norms))
-        return norms[0] if len(norms) == 1 else whole
+        return math.hypot(*(self._clip(group, max_norm) for group in self._groups))
 
     def step(self) -> None:
         """One step of the optimiser."""
-        self.optimiser.step()
+        self._step()
 
-    def _clip(self, group: list[Tensor], max_norm: float) -> Tensor:
+    def use_kernels(self) -> None:
+        """From now on, clip and step by compiled calls; with vectors on the CPU only."""
+        self._norm = kernels.gradient_norm
+        self._step = kernels.OptimizerStep(self.optimiser)
+
+    def _clip(self, group: list[Tensor], max_norm: float) -> float:
         """Clip, but not without need where it is free to look: on the CPU."""
-        if self.vectors and not group[0].is_cuda:
-            gradients = [tensor.grad for tensor in group if tensor.grad is not None]
-            norm: Tensor = torch.linalg.vector_norm(
-                torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
-            )
-            if float(norm) <= max_norm:
-                return norm
-        clipped: Tensor = torch.nn.utils.clip_grad_norm_(group, max_norm)
-        return clipped
+        if not self.vectors or group[0].is_cuda:
+            return float(torch.nn.utils.clip_grad_norm_(group, max_norm))
+        gradients = [tensor.grad for tensor in group if tensor.grad is not None]
+        norm = self._norm(gradients)
+        if norm > max_norm:
+            for gradient in gradients:
+                gradient.mul_(max_norm / (norm + 1e-6))  # as torch's own
+        return norm
 
     def forget(self, survivors: Mapping[str, Tensor]) -> None:
         """Zero the optimiser's state where weights did not survive a topology update.
@@ -203,6 +209,12 @@ class TrainedParameters:
             for key in set(per_weight_state(self.optimiser)) & own[0].keys():
                 joined[i][key] = vector.join([state[key] for state in own])
         return joined
+
+
+def _norm(tensors: Sequence[Tensor]) -> float:
+    return float(
+        torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))
+    )
 
 
 def networks_in(module: nn.Module) -> list[nn.Module]:

@@ -60,9 +60,7 @@ class MastWqmixLearner(MastQLearner):
         available = update.data.available[:, 1:]
         online_q = update.q_values[:, 1:].detach()
         if self.args.central_action_embed == 1:
-            operated = self.regression.operate(
-                target_q[:, 1:, ..., 0], available, online_q, self.engine
-            )
+            operated = self.regression.operate(target_q[:, 1:, ..., 0], available, online_q)
             chosen = operated.unsqueeze(3)  # (B, T, N, E)
         else:
             chosen = _pick(target_q[:, 1:], greedy_actions(online_q, available))

@@ -8,10 +8,10 @@ from epymarl_mast.targets.operators import (
     softmax_expectation,
     softmax_of,
 )
-from epymarl_mast.targets.returns import backward_recursion, n_step, one_step, td_lambda
+from epymarl_mast.targets.returns import Step, n_step, one_step, td_lambda
 
 __all__ = [
-    "backward_recursion",
+    "Step",
     "best_of",
     "cross_entropy_method",
     "maximum",

@@ -12,10 +12,11 @@ bootstrap from the value of the last state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
+
+# rewards, terminated, mask, next_values
+Step = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def one_step(
@@ -58,8 +59,6 @@ def td_lambda(
     next_values: Tensor,
     gamma: float,
     lam: float,
-    *,
-    recursion: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """T_λ = (1-λ)·Σ_{n>=1} λ^{n-1}·T^(n), the remaining weight on the longest return.
 
@@ -68,7 +67,6 @@ def td_lambda(
 
     Args:
         lam: λ, 0 <= λ <= 1; 0 gives :func:`one_step`.
-        recursion: a faster :func:`backward_recursion`.
 
     Raises:
         ValueError: if ``lam`` is out of range.
@@ -82,10 +80,10 @@ def td_lambda(
     own = torch.where(goes_on, (1 - lam) * next_values, next_values)
     constant = one_step(rewards, terminated, mask, own, gamma)
     slope = (gamma * lam * (goes_on & (terminated <= 0)).to(constant.dtype)).expand_as(constant)
-    return (recursion or backward_recursion)(constant, slope)
+    return _backward_recursion(constant, slope)
 
 
-def backward_recursion(constant: Tensor, slope: Tensor) -> Tensor:
+def _backward_recursion(constant: Tensor, slope: Tensor) -> Tensor:
     """y_t = constant_t + slope_t·y_{t+1}, from 0 beyond the last step; all are (B, T, C)."""
     following = torch.zeros_like(constant[:, 0])
     backward = []

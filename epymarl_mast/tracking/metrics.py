@@ -51,7 +51,7 @@ def cost_metrics(cost: TrainingCost) -> dict[str, float]:
 def update_metrics(
     args: Any,
     loss: Tensor,
-    grad_norm: Tensor,
+    grad_norm: float,
     td_error: Tensor,
     values: Tensor,
     target: Tensor,
@@ -64,7 +64,7 @@ def update_metrics(
     steps = mask.sum().item()
     return {
         "loss": loss.item(),
-        "grad_norm": float(grad_norm),
+        "grad_norm": grad_norm,
         "td_error_abs": td_error.abs().sum().item() / steps,
         "q_taken_mean": (values.detach() * mask).sum().item() / (steps * args.n_agents),
         "target_mean": (target * mask).sum().item() / (steps * args.n_agents),

@@ -389,7 +389,7 @@ def test_target_options_reach_the_target(sparse_learner):
     q = torch.randn(2, 6, 3, 5, generator=generator)
     available = torch.ones(2, 6, 3, 5)
     expected = targets.soft_mellowmax(q, available, 0.5, 4.0)
-    operated = learner.regression.operate(q, available, q, learner.engine)
+    operated = learner.regression.operate(q, available, q)
     torch.testing.assert_close(operated, expected, rtol=0, atol=1e-6)
     fields = {
         "rewards": torch.randn(2, 6, 1, generator=generator),
@@ -427,7 +427,7 @@ def test_growth_sees_the_dense_gradient_and_clipping_the_masked_one(
     learner, log = sparse_learner({"engine": engine})
     seen = {}
     evolve = learner.networks.topology.evolve
-    step = learner.optimiser.step
+    step = learner.trained.step
 
     def spy_evolve(weights, gradients, t_env):
         seen["outside"] = sum(
@@ -446,7 +446,7 @@ def test_growth_sees_the_dense_gradient_and_clipping_the_masked_one(
         return step()
 
     monkeypatch.setattr(learner.networks.topology, "evolve", spy_evolve)
-    monkeypatch.setattr(learner.optimiser, "step", spy_step)
+    monkeypatch.setattr(learner.trained, "step", spy_step)
     learner.args.grad_norm_clip = 1e9
     train_on_random_episodes(learner, 2)
     assert seen["outside"] > 0

@@ -1,8 +1,9 @@
 """Compute on kept weights only, on the CPU: an agent's unroll and QMIX's mixing network.
 
-Two networks whose forward and backward touch no absent weight, the target operators between them,
-and the decisions of agents that act. They need numba and an x86-64 CPU with AVX2: ask
-:func:`available` first. Nothing here imports numba before, and decisions do without torch.
+Two networks whose forward and backward touch no absent weight, what lies between them in an
+update, the optimiser's step, and the decisions of agents that act. They need numba and an x86-64
+CPU with AVX2: ask :func:`available` first. Nothing here imports numba before, and decisions do
+without torch.
 """
 
 from typing import TYPE_CHECKING
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from epymarl_mast.sparse.kernels.decision import SparseDecision
     from epymarl_mast.sparse.kernels.host import available
     from epymarl_mast.sparse.kernels.mixer import SparseMixer
-    from epymarl_mast.sparse.kernels.operators import (
-        backward_recursion,
-        greedy_values,
-        soft_mellowmax,
+    from epymarl_mast.sparse.kernels.operators import greedy_values, soft_mellowmax
+    from epymarl_mast.sparse.kernels.optimizer import OptimizerStep, gradient_norm
+    from epymarl_mast.sparse.kernels.patterns import SparseMatrix
+    from epymarl_mast.sparse.kernels.regression import (
+        masked_error,
+        mean_square,
+        real_steps,
+        returns,
+        standardise,
         values_of_actions,
     )
-    from epymarl_mast.sparse.kernels.patterns import SparseMatrix
 
 __getattr__ = from_modules(
     __name__,
@@ -28,19 +33,34 @@ __getattr__ = from_modules(
     decision=("SparseDecision",),
     host=("available",),
     mixer=("SparseMixer",),
-    operators=("backward_recursion", "greedy_values", "soft_mellowmax", "values_of_actions"),
+    operators=("greedy_values", "soft_mellowmax"),
+    optimizer=("OptimizerStep", "gradient_norm"),
     patterns=("SparseMatrix",),
+    regression=(
+        "masked_error",
+        "mean_square",
+        "real_steps",
+        "returns",
+        "standardise",
+        "values_of_actions",
+    ),
 )
 
 __all__ = [
     "AgentInputs",
+    "OptimizerStep",
     "SparseAgent",
     "SparseDecision",
     "SparseMatrix",
     "SparseMixer",
     "available",
-    "backward_recursion",
+    "gradient_norm",
     "greedy_values",
+    "masked_error",
+    "mean_square",
+    "real_steps",
+    "returns",
     "soft_mellowmax",
+    "standardise",
     "values_of_actions",
 ]

@@ -13,10 +13,20 @@ from numba import njit
 
 def compiled(function: Callable[..., None]) -> Any:
     """Compile by numba, with a cache on disk where there is a place for one."""
+    return _compiled(function)
+
+
+def compiled_sums(function: Callable[..., None]) -> Any:
+    """The same for a function whose sums may be taken in any order, so in vectors."""
+    return _compiled(function, fastmath={"reassoc", "nsz"})
+
+
+def _compiled(function: Callable[..., None], **options: Any) -> Any:
+    options = {"boundscheck": False, "error_model": "numpy", **options}
     try:
-        dispatcher = njit(cache=True, boundscheck=False, error_model="numpy")(function)
+        dispatcher = njit(cache=True, **options)(function)
     except RuntimeError:  # numba: no directory can be written
-        return njit(boundscheck=False, error_model="numpy")(function)
+        return njit(**options)(function)
     _drop_stale(dispatcher)
     return dispatcher
 

@@ -46,6 +46,8 @@ def loops() -> SimpleNamespace:
         decision_loops,
         mixer_loops,
         operator_loops,
+        optimizer_loops,
+        regression_loops,
     )
     from epymarl_mast.sparse.kernels import loops as shared
 
@@ -56,8 +58,20 @@ def loops() -> SimpleNamespace:
         mixer_loops.mixer_backward,
         shared.add_up,
         operator_loops.greedy_values,
-        operator_loops.backward_recursion,
-        operator_loops.soft_mellowmax_parts,
+        operator_loops.soft_mellowmax,
+        regression_loops.real_steps,
+        regression_loops.standardise,
+        regression_loops.td_lambda,
+        regression_loops.deepen,
+        regression_loops.masked_error,
+        regression_loops.times_mask,
+        regression_loops.mean_square,
+        regression_loops.values_of_actions,
+        regression_loops.spread_to_actions,
+        optimizer_loops.square_sum,
+        optimizer_loops.adam_step,
+        optimizer_loops.rmsprop_step,
+        optimizer_loops.sgd_step,
         decision_loops.append_network,
         decision_loops.decide,
     )

@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from llvmlite import ir  # type: ignore[import-untyped]
+
 from epymarl_mast.sparse.kernels.emit import (
     FLOAT,
     INDEX,
+    INTS,
     LANES,
     VECTORS,
     WIDTH,
@@ -34,6 +37,7 @@ from epymarl_mast.sparse.kernels.emit import (
     store,
     tanh,
 )
+from epymarl_mast.sparse.kernels.functions import integer, log
 
 # ------------------------------------------------------------------------------ GRU cell
 
@@ -175,46 +179,23 @@ def mix_unit_backward(
 
 # ------------------------------------------------------------------------------ target operators
 
-NO_ACTION = -9999999.0  # as the hosts have it
-
 
 @operation
-def greedy_lanes(b, values, chooser, available, actions, out):
-    """Out = the value of the available action that ``chooser`` has highest, for each lane.
+def soft_mellowmax_lanes(b, q, available, actions, alpha, omega, out):
+    """Out = top + log(sum of exp((alpha + omega) d) / sum of exp(alpha d)) / omega, d = q - top.
 
-    Of several highest ones the first; NO_ACTION where none is available.
-    """
-    for v in range(VECTORS):
-
-        def best(u: Value, carried: list[Value], v: int = v) -> list[Value]:
-            highest, value = carried
-            offset = b.mul(u, index(LANES))
-            rated, its_value, flag = (
-                load(b, address(b, array, offset, WIDTH * v))
-                for array in (chooser, values, available)
-            )
-            better = b.and_(positive(b, flag), b.fcmp_ordered(">", rated, highest))
-            return [b.select(better, rated, highest), b.select(better, its_value, value)]
-
-        start = [constant(-math.inf), constant(NO_ACTION)]
-        _, value = loop(b, index(0), actions, start, best)
-        store(b, value, address(b, out, WIDTH * v))
-
-
-@operation
-def soft_mellowmax_lanes(b, q, available, actions, alpha, sharp, top, ratio):
-    """Top = max of q, ratio = sum of exp(sharp d) / sum of exp(alpha d) with d = q - top.
-
-    Both are over the actions that are available, one value for each lane; where there is none,
-    top is -inf and ratio not a number.
+    Both sums and top, the highest q, are over the actions whose ``available`` has any bit set, so
+    that whole numbers and floats will do. One value for each lane; 0 where there is none.
     """
     zero = constant(0.0)
-    alpha, sharp = (splat(b, b.fptrunc(value, FLOAT)) for value in (alpha, sharp))
+    numbers = alpha, b.fadd(alpha, omega), b.fdiv(ir.Constant(ir.DoubleType(), 1.0), omega)
+    alpha, sharp, per_omega = (splat(b, b.fptrunc(number, FLOAT)) for number in numbers)
 
     def present(u: Value, v: int) -> tuple[Value, Value]:
         offset = b.mul(u, index(LANES))
-        flag = load(b, address(b, available, offset, WIDTH * v))
-        return load(b, address(b, q, offset, WIDTH * v)), positive(b, flag)
+        flag = b.bitcast(load(b, address(b, available, offset, WIDTH * v)), INTS)
+        is_set = b.icmp_unsigned("!=", flag, integer(0))
+        return load(b, address(b, q, offset, WIDTH * v)), is_set
 
     for v in range(VECTORS):
 
@@ -232,5 +213,6 @@ def soft_mellowmax_lanes(b, q, available, actions, alpha, sharp, top, ratio):
 
         (best,) = loop(b, index(0), actions, [constant(-math.inf)], highest)
         best, upper, lower = loop(b, index(0), actions, [best, zero, zero], add)
-        store(b, best, address(b, top, WIDTH * v))
-        store(b, b.fdiv(upper, lower), address(b, ratio, WIDTH * v))
+        value = fma(b, log(b, b.fdiv(upper, lower)), per_omega, best)
+        none = b.fcmp_ordered("==", best, constant(-math.inf))
+        store(b, b.select(none, zero, value), address(b, out, WIDTH * v))
