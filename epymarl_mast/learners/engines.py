@@ -62,6 +62,12 @@ class HostEngine:
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
         return mixed
 
+    def value_of_actions(
+        self, mixer: Any, values: Tensor, actions: Tensor, state: Tensor
+    ) -> Tensor:
+        """:meth:`mix` of :meth:`values_of_actions`; (B, T, 1), or (B, T, N) without a mixer."""
+        return self.mix(mixer, self.values_of_actions(values, actions), state)
+
     def greedy_values(self, values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
         """``values`` at the action that ``chooser`` has highest, exactly as the hosts do.
 
@@ -191,16 +197,18 @@ class SparseEngine(HostEngine):
         return kernels.values_of_actions(values, actions)
 
     def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
-        if mixer is None:
-            return agent_values
-        if mixer not in self._mixers:
-            weights = dict(mixer.named_parameters())
-            patterns, vector = self._patterns["mixer"], self._vectors.get(mixer)
-            self._mixers[mixer] = SparseMixer(weights, patterns, vector) if weights else None
-        kept = self._mixers[mixer]
-        return (
-            super().mix(mixer, agent_values, state) if kept is None else kept(agent_values, state)
-        )
+        kept = self._mixer(mixer)
+        if kept is None:
+            return super().mix(mixer, agent_values, state)
+        return kept(agent_values, state)
+
+    def value_of_actions(
+        self, mixer: Any, values: Tensor, actions: Tensor, state: Tensor
+    ) -> Tensor:
+        kept = self._mixer(mixer)
+        if kept is None:
+            return super().value_of_actions(mixer, values, actions, state)
+        return kept.of_actions(values, actions, state)
 
     def greedy_values(self, values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
         return kernels.greedy_values(values, chooser, available)
@@ -232,6 +240,16 @@ class SparseEngine(HostEngine):
         if mask.shape[2] == 1 or mask.stride(2) == 0:
             return kernels.mean_square(errors, mask[:, :, :1])
         return super().mean_square(errors, mask)
+
+    def _mixer(self, mixer: Any) -> SparseMixer | None:
+        """The compressed mixing network; None where there are no weights to mix by."""
+        if mixer is None:
+            return None
+        if mixer not in self._mixers:
+            weights = dict(mixer.named_parameters())
+            patterns, vector = self._patterns["mixer"], self._vectors.get(mixer)
+            self._mixers[mixer] = SparseMixer(weights, patterns, vector) if weights else None
+        return self._mixers[mixer]
 
     def _compress(self, agent: nn.Module) -> list[SparseAgent]:
         """One network, or one of each agent."""

@@ -140,8 +140,9 @@ class MastQLearner:
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
         q_values = self.action_values(engine, batch, inputs)  # (B, T+1, N, U)
-        taken = engine.values_of_actions(q_values, data.actions)  # (B, T, N)
-        values = engine.mix(self.mixer, taken, data.state[:, :-1])  # (B, T, C)
+        values = engine.value_of_actions(
+            self.mixer, q_values, data.actions, data.state[:, :-1]
+        )  # (B, T, C)
         with torch.no_grad():
             kind = self.regression.kind(t_env)
             rewards = self.regression.rewards(data)

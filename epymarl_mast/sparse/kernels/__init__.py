@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         real_steps,
         returns,
         standardise,
-        values_of_actions,
     )
+    from epymarl_mast.sparse.kernels.taken import values_of_actions
 
 __getattr__ = from_modules(
     __name__,
@@ -42,8 +42,8 @@ __getattr__ = from_modules(
         "real_steps",
         "returns",
         "standardise",
-        "values_of_actions",
     ),
+    taken=("values_of_actions",),
 )
 
 __all__ = [

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, rounded
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
+    Indices,
     SparseMatrix,
     gru_cell,
     matrix_of,
@@ -110,6 +112,8 @@ class SparseAgent:
         self.network = FlatNetwork(vector or weights, layers)
         self.hidden, self.features = self.network.layers[0].matrix.shape
         self.actions = self.network.layers[2].matrix.shape[0]
+        self._plan: _Plan | None = None
+        self._make_room()
 
     def __call__(self, inputs: AgentInputs, lengths: Tensor | None = None) -> Tensor:
         """Unroll.
@@ -138,45 +142,64 @@ class SparseAgent:
         if inputs.features != self.features:
             raise ValueError(f"{inputs.features} inputs, but the network has {self.features}")
         batch, time, agents, _ = inputs.observations.shape
-        lanes = agent_lanes(batch, time, agents, lengths)
+        plan = self._plan_of(batch, time, agents, lengths)
         self.network.read()
-        new = inputs.observations.new_empty if lengths is None else inputs.observations.new_zeros
-        outputs = new((batch, time, agents, self.actions))
-        slots = int(lanes.steps.sum()) + len(lanes.steps) if save else 2
+        outputs = (np.empty if lengths is None else np.zeros)(plan.shape, np.float32)
+        slots = plan.slots if save else 2
         zh = Lease(slots * 2 * self.hidden * LANES)
         gates = Lease(slots * 4 * self.hidden * LANES if save and self.recurrent else 0)
-        scratch = Scratch(self._input_room * LANES, rounded(self.actions) * LANES)
-        target, (by_batch, by_time, by_agent, _) = flat(outputs)
         call(
             loops().agent_forward,
-            inputs.placed(lanes), lanes.steps, self.recurrent,
+            inputs.placed(plan.lanes), plan.lanes.steps, self.recurrent,
             self.network.matrices, self.network.biases,
-            target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, save,
-            zh.array, gates.array, *scratch.arrays,
+            outputs.reshape(-1), plan.output_rows, plan.output_stride, self._sizes, save,
+            zh.array, gates.array, *self._forward_room.arrays,
         )  # fmt: skip
-        return outputs, _Saved(inputs, lanes, zh, gates)
+        return torch.from_numpy(outputs), _Saved(inputs, plan, zh, gates)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> list[Tensor]:
         """The gradient of each of the network's leaves."""
-        inputs, lanes, zh, gates = saved
+        inputs, plan, zh, gates = saved
         network = self.network
-        network.clear_gradients()
-        network.transpose()
-        # Steps whose gradients are summed in registers: more pays where sums are costly.
-        tile = 1 if network.spread else 2
-        core = network.layers[1].matrix.shape[0]
-        features = (self._input_room, rounded(self.actions), self.hidden, core)
-        scratch = Scratch(*(tile * LANES * n for n in features), self.hidden * LANES)
+        network.start_gradients()
         target, (by_batch, by_time, by_agent, _) = flat(d_outputs)
         call(
             loops().agent_backward,
-            inputs.placed(lanes), lanes.steps, lanes.in_last, self.recurrent,
+            inputs.placed(plan.lanes), plan.lanes.steps, plan.lanes.in_last, self.recurrent,
             network.matrices, network.transposed,
-            target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, tile,
-            network.spread, zh.array, gates.array, *scratch.arrays,
+            target, plan.lanes.offsets(by_batch, by_agent), by_time, self._sizes, self._tile,
+            network.spread, zh.array, gates.array, *self._backward_room.arrays,
             network.d_matrices, network.d_biases,
         )  # fmt: skip
         return network.gradients()
+
+    def _plan_of(self, batch: int, time: int, agents: int, lengths: Tensor | None) -> _Plan:
+        """What follows from the shape of a batch; the last shape is remembered."""
+        shape = (batch, time, agents, self.actions)
+        if lengths is None and self._plan is not None and self._plan.shape == shape:
+            return self._plan
+        lanes = agent_lanes(batch, time, agents, lengths)
+        by_batch, by_time = time * agents * self.actions, agents * self.actions
+        plan = _Plan(
+            shape,
+            lanes,
+            int(lanes.steps.sum()) + len(lanes.steps),
+            lanes.offsets(by_batch, self.actions),
+            by_time,
+        )
+        if lengths is None:
+            self._plan = plan
+        return plan
+
+    def _make_room(self) -> None:
+        """Blocks that the kernels work in."""
+        self._forward_room = Scratch(self._input_room * LANES, rounded(self.actions) * LANES)
+        core = self.network.layers[1].matrix.shape[0]
+        # Steps whose gradients are summed in registers: more pays where sums are costly.
+        self._tile = 1 if self.network.spread else 2
+        features = (self._input_room, rounded(self.actions), self.hidden, core)
+        sizes = (self._tile * LANES * n for n in features)
+        self._backward_room = Scratch(*sizes, self.hidden * LANES)
 
     @property
     def _input_room(self) -> int:
@@ -188,11 +211,21 @@ class SparseAgent:
         return self.features, self.hidden, self.actions
 
 
+class _Plan(NamedTuple):
+    """What follows from the shape (B, T, N, U) of a batch's values."""
+
+    shape: tuple[int, int, int, int]
+    lanes: Lanes
+    slots: int  # of the steps of all blocks, and one more of each
+    output_rows: Indices
+    output_stride: int
+
+
 class _Saved(NamedTuple):
     """What the backward needs of a forward."""
 
     inputs: AgentInputs
-    lanes: Lanes
+    plan: _Plan
     zh: Lease
     gates: Lease
 

@@ -45,7 +45,7 @@ class FlatNetwork:
         leaves: what gradients are for: the vector, or the parameters where none was given, which
             then become views of one with the values that they have.
         matrices: of each layer, as last read.
-        transposed: the transpose of each, as last made.
+        transposed: the transpose of each, as of the last :meth:`start_gradients`.
         biases: (O,) of each layer, as last read.
         d_matrices, d_biases: where the kernels sum the gradients of each layer.
         spread: whether they sum each as 16 numbers, see products.py; for many kept weights those
@@ -73,10 +73,10 @@ class FlatNetwork:
 
     def _find_memory(self) -> None:
         """Look where the parameters are; those moved elsewhere since are brought back first."""
-        self._vector.renew()
-        tensor = self._vector.tensor.detach()
-        if tensor.data_ptr() == self._address:
+        moved = self._vector.renew()
+        if self._address == self._vector.tensor.data_ptr() and not moved:
             return
+        tensor = self._vector.tensor.detach()
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             raise ValueError(f"float32 on the CPU is needed, not {tensor.dtype} on {tensor.device}")
         self._address = tensor.data_ptr()
@@ -131,23 +131,21 @@ class FlatNetwork:
     def read(self) -> None:
         """Take the kept weights and biases as they are now; those stay until the next call."""
         self._find_memory()
-        self._numbers.take(self._weights, out=self._kept, mode="clip")
-        self._numbers.take(self._bias, out=self._row_bias, mode="clip")
-        self._row_bias += self._numbers.take(self._second_bias, mode="clip")
+        call(
+            loops().read_network,
+            self._numbers, self._weights, self._bias, self._second_bias,
+            self._kept, self._row_bias,
+        )  # fmt: skip
 
-    def transpose(self) -> None:
-        """Bring the weights that were read last into the order of the transposed matrices."""
-        self._kept.take(self._by_columns, out=self._turned, mode="clip")
-
-    def clear_gradients(self) -> None:
-        """Set the sums to 0."""
-        self._sums.fill(0.0)
+    def start_gradients(self) -> None:
+        """Make ``transposed`` of the weights that were read last, and set all sums to 0."""
+        call(loops().start_gradients, self._kept, self._by_columns, self._turned, self._sums)
 
     def gradients(self) -> list[Tensor]:
         """The gradient of each of the leaves from the sums, 0 where no weight is kept."""
-        whole = np.zeros(self._count, np.float32)
+        whole = np.empty(self._count, np.float32)
         width = _WIDTH if self.spread else 1
-        call(loops().add_up, self._sums, width, self._sources, self._targets, whole)
+        call(loops().end_gradients, self._sums, width, self._sources, self._targets, whole)
         gradient = torch.from_numpy(whole)
         whole_is_leaf = self.leaves[0] is self._vector.tensor
         return [gradient] if whole_is_leaf else self._vector.split(gradient)

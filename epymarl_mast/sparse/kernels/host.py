@@ -44,19 +44,21 @@ def loops() -> SimpleNamespace:
     from epymarl_mast.sparse.kernels import (
         agent_loops,
         decision_loops,
+        flat_loops,
         mixer_loops,
         operator_loops,
         optimizer_loops,
         regression_loops,
     )
-    from epymarl_mast.sparse.kernels import loops as shared
 
     entries = (
         agent_loops.agent_forward,
         agent_loops.agent_backward,
         mixer_loops.mixer_forward,
         mixer_loops.mixer_backward,
-        shared.add_up,
+        flat_loops.read_network,
+        flat_loops.start_gradients,
+        flat_loops.end_gradients,
         operator_loops.greedy_values,
         operator_loops.soft_mellowmax,
         regression_loops.real_steps,

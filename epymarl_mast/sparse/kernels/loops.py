@@ -35,7 +35,6 @@ from epymarl_mast.sparse.kernels.products import (
     spread_4,
     spread_8,
     spread_16,
-    sum_16,
 )
 from epymarl_mast.sparse.kernels.tiles import (
     pack_tile,
@@ -131,17 +130,6 @@ def add_weight_gradient(
             if stop - k >= 1:
                 sddmm_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
             row_sum(g, at, g_stride, steps, row, d_bias)
-
-
-@compiled
-def add_up(sums, width, sources, targets, gradient):
-    """gradient[targets] = sums[sources], each the sum of ``width`` numbers, 16 or 1."""
-    if width == 1:
-        for i in range(len(sources)):
-            gradient[targets[i]] = sums[sources[i]]
-    else:
-        for i in range(len(sources)):
-            sum_16(sums, sources[i], gradient, targets[i])
 
 
 # ------------------------------------------------------------------------------ layout

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
+from epymarl_mast.sparse.kernels.taken import Taken
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 from epymarl_mast.sparse.vector import ParameterVector
 
@@ -54,6 +56,7 @@ class SparseMixer:
         wide, narrow, self.embed, _ = (len(weights[f"{name}.bias"]) for name in on_state)
         self.state_features = layers[0].matrix.shape[1]
         self._hypernets = (wide, narrow)
+        self._room: _Room | None = None
 
     def __call__(
         self, agent_values: Tensor, state: Tensor, lengths: Tensor | None = None
@@ -72,58 +75,94 @@ class SparseMixer:
         Raises:
             ValueError: if the state does not fit the network or is not float32 on the CPU.
         """
-        inputs = (agent_values, *self.network.leaves)
+        return self._mixed(agent_values, None, state, lengths)
+
+    def of_actions(self, q_values: Tensor, actions: Tensor, state: Tensor) -> Tensor:
+        """Mix the values of the actions taken.
+
+        Args:
+            q_values: (B, T', N, U) float32.
+            actions: (B, T, N, 1) int64 of the first T <= T' steps.
+            state: as of a call, (B, T, S).
+
+        Returns:
+            (B, T, 1) float32.
+
+        Raises:
+            ValueError: as of a call.
+        """
+        return self._mixed(q_values, actions, state, None)
+
+    def _mixed(
+        self, values: Tensor, actions: Tensor | None, state: Tensor, lengths: Tensor | None
+    ) -> Tensor:
+        """By the values of agents, or those of all actions and the actions taken."""
+        inputs = (values, *self.network.leaves)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-            return _Mix.apply(self, agent_values, state, lengths, *inputs[1:])  # type: ignore[no-untyped-call, no-any-return]
-        return self.forward(agent_values, state, lengths, save=False)[0]
+            return _Mix.apply(self, values, actions, state, lengths, *inputs[1:])  # type: ignore[no-untyped-call, no-any-return]
+        taken = _flat(values) if actions is None else Taken(values, actions).read()
+        return self.forward(taken, state, lengths, save=False)[0]
 
     def forward(
-        self, agent_values: Tensor, state: Tensor, lengths: Tensor | None, save: bool
+        self, agent_values: tuple[Any, ...], state: Tensor, lengths: Tensor | None, save: bool
     ) -> tuple[Tensor, _Saved]:
-        """The team's value, and with ``save`` what the gradients need."""
-        if state.shape[-1] != self.state_features:
-            raise ValueError(f"{state.shape[-1]} state features, not {self.state_features}")
-        batch, time, n_agents = agent_values.shape
+        """The team's value, and with ``save`` what the gradients need.
+
+        Args:
+            agent_values: from :func:`.lanes.flat`.
+            state: (B, T, S).
+            lengths: (B,) or None.
+            save: whether a backward will follow.
+        """
+        batch, time, features = state.shape
+        if features != self.state_features:
+            raise ValueError(f"{features} state features, not {self.state_features}")
+        values, (value_batch, value_time, _), n_agents = agent_values
         lanes = mixer_lanes(batch, time, lengths)
         self.network.read()
-        outputs = (state.new_empty if lengths is None else state.new_zeros)((batch, time, 1))
-        stride = self._saved_rows(n_agents) * LANES
-        saved = Lease((len(lanes.steps) if save else 1) * stride)
-        scratch = Scratch(rounded(self.state_features) * LANES, rounded(n_agents) * LANES, LANES)
-        values, (value_batch, value_time, _) = flat(agent_values)
+        outputs = (np.empty if lengths is None else np.zeros)((batch, time, 1), np.float32)
+        room = self._room_of(n_agents)
+        saved = Lease((len(lanes.steps) if save else 1) * room.stride)
         states, (state_batch, state_time, _) = flat(state)
+        placed = (states, lanes.offsets(state_batch, state_time))
         call(
             loops().mixer_forward,
-            values, lanes.offsets(value_batch, value_time),
-            states, lanes.offsets(state_batch, state_time), self.two_layers,
+            values, lanes.offsets(value_batch, value_time), *placed, self.two_layers,
             self._four(self.network.matrices), self._four(self.network.biases),
-            flat(outputs)[0], lanes.offsets(time, 1), self._sizes(n_agents),
-            saved.array, stride if save else 0, *scratch.arrays,
+            outputs.reshape(-1), lanes.offsets(time, 1), self._sizes(n_agents),
+            saved.array, room.stride if save else 0, *room.forward.arrays,
         )  # fmt: skip
-        return outputs, _Saved(agent_values, state, lanes, saved, stride)
+        return torch.from_numpy(outputs), _Saved(agent_values, placed, lanes, saved)
 
-    def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The gradient of the agents' values, and of each of the network's leaves."""
+    def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Any, list[Tensor]]:
+        """The gradient (B, T, N) of the agents' values, and of each of the network's leaves."""
         lanes, network = saved.lanes, self.network
-        values, (value_batch, value_time, _) = flat(saved.agent_values.contiguous())
-        states, (state_batch, state_time, _) = flat(saved.state)
+        values, (value_batch, value_time, _), n_agents = saved.agent_values
         outer, (outer_batch, outer_time, _) = flat(d_outputs)
-        d_values = saved.agent_values.new_zeros(saved.agent_values.shape)
-        network.clear_gradients()
-        network.transpose()
-        n_agents = d_values.shape[-1]
-        features = (rounded(self.state_features), rounded(n_agents), rounded(n_agents), 1)
-        scratch = Scratch(*(n * LANES for n in features), saved.stride)
+        batch, time, _ = d_outputs.shape
+        # Lanes that an episode does not have are not written.
+        d_values = np.zeros((batch, time, n_agents), np.float32)
+        room = self._room_of(n_agents)
+        network.start_gradients()
         call(
             loops().mixer_backward,
-            values, lanes.offsets(value_batch, value_time),
-            states, lanes.offsets(state_batch, state_time), lanes.in_last, self.two_layers,
-            self._four(network.matrices), self._four(network.transposed),
-            outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
-            self._sizes(n_agents), network.spread, saved.features.array, saved.stride,
-            *scratch.arrays, self._four(network.d_matrices), self._four(network.d_biases),
+            values, lanes.offsets(value_batch, value_time), *saved.placed_state, lanes.in_last,
+            self.two_layers, self._four(network.matrices), self._four(network.transposed),
+            outer, lanes.offsets(outer_batch, outer_time),
+            d_values.reshape(-1), lanes.offsets(time * n_agents, n_agents),
+            self._sizes(n_agents), network.spread, saved.features.array, room.stride,
+            *room.backward.arrays, self._four(network.d_matrices), self._four(network.d_biases),
         )  # fmt: skip
         return d_values, network.gradients()
+
+    def _room_of(self, n_agents: int) -> _Room:
+        """Blocks that the kernels work in."""
+        if self._room is None or self._room.n_agents != n_agents:
+            stride = self._saved_rows(n_agents) * LANES
+            state, agents = rounded(self.state_features) * LANES, rounded(n_agents) * LANES
+            backward = Scratch(state, agents, agents, LANES, stride)
+            self._room = _Room(n_agents, stride, Scratch(state, agents, LANES), backward)
+        return self._room
 
     def _four(self, layers: tuple[Any, ...]) -> tuple[Any, ...]:
         """Of the layers on the state, value, first and final weights.
@@ -141,14 +180,22 @@ class SparseMixer:
         return on_state + self.embed * (n_agents + 2 if self.two_layers else 1)
 
 
+class _Room(NamedTuple):
+    """What follows from the number of agents."""
+
+    n_agents: int
+    stride: int  # from the saved features of a block to those of the next
+    forward: Scratch
+    backward: Scratch
+
+
 class _Saved(NamedTuple):
     """What the backward needs of a forward."""
 
-    agent_values: Tensor
-    state: Tensor
+    agent_values: tuple[Any, ...]
+    placed_state: tuple[Any, ...]
     lanes: Lanes
     features: Lease
-    stride: int
 
 
 class _Mix(torch.autograd.Function):
@@ -156,19 +203,28 @@ class _Mix(torch.autograd.Function):
     def forward(
         ctx: Any,
         mixer: SparseMixer,
-        agent_values: Tensor,
+        values: Tensor,
+        actions: Tensor | None,
         state: Tensor,
         lengths: Tensor | None,
         *_: Tensor,
     ) -> Tensor:
-        outputs, ctx.saved = mixer.forward(agent_values, state, lengths, save=True)
+        ctx.taken = None if actions is None else Taken(values, actions)
+        read = _flat(values) if ctx.taken is None else ctx.taken.read()
+        outputs, ctx.saved = mixer.forward(read, state, lengths, save=True)
         ctx.mixer = mixer
         return outputs
 
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor) -> Any:
         d_values, gradients = ctx.mixer.backward(ctx.saved, d_outputs)
-        return None, d_values, None, None, *gradients
+        d_values = torch.from_numpy(d_values) if ctx.taken is None else ctx.taken.spread(d_values)
+        return None, d_values, None, None, None, *gradients
+
+
+def _flat(values: Tensor) -> tuple[Any, ...]:
+    """(B, T, N): the array, its strides, N."""
+    return (*flat(values), values.shape[2])
 
 
 def _layer(

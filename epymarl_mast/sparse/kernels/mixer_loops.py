@@ -105,6 +105,7 @@ def mixer_backward(
     d_outputs,
     output_rows,
     d_agent_values,
+    d_value_rows,
     sizes,
     spread,
     saved,
@@ -148,11 +149,11 @@ def mixer_backward(
                 d_saved, weights + unit, d_saved, bias0 + unit, d_saved, finals + unit,
             )  # fmt: skip
         if block < blocks - 1 or lanes_in_last == LANES:
-            unpack(dq, 0, n_agents, d_agent_values, value_rows, lane0, 0)
+            unpack(dq, 0, n_agents, d_agent_values, d_value_rows, lane0, 0)
         else:  # the lanes that fill the block up are no rows of their own
             for lane in range(lanes_in_last):
                 for agent in range(n_agents):
-                    d_agent_values[value_rows[lane0 + lane] + agent] = dq[agent * LANES + lane]
+                    d_agent_values[d_value_rows[lane0 + lane] + agent] = dq[agent * LANES + lane]
         multiply_where_positive(w_value_t, embed, dy, 0, saved, at + value0, d_saved, value0)
         if two_layers:
             narrow0 = wide * LANES

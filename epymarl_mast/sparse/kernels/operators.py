@@ -8,8 +8,10 @@ Legend: B episodes, T steps, N agents, U actions.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -32,14 +34,16 @@ def greedy_values(values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
     Returns:
         (B, T, N); -9999999, as the hosts have it, where no action is available.
     """
-    shape = tuple(values.shape)
-    out = torch.empty(shape[:3])
-    call(
-        loops().greedy_values,
-        *memory(values), *memory(chooser), *memory(available.to(torch.int32)), shape,
-        out.numpy().reshape(-1),
-    )  # fmt: skip
-    return out
+    batch, time, agents, actions = values.shape
+    lanes = row_lanes(batch, time * agents)
+    rows = [
+        (array, lanes.offsets(stride, actions))
+        for array, stride in map(_rows, (values, chooser, _flags(available)))
+    ]
+    out = np.empty(len(lanes.steps) * LANES, np.float32)
+    scratch = Scratch(*[rounded(actions) * LANES] * 3)
+    call(loops().greedy_values, *chain(*rows), actions, *scratch.arrays, out)
+    return torch.from_numpy(out[: batch * time * agents].reshape(batch, time, agents))
 
 
 def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
@@ -59,16 +63,22 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
     batch, time, agents, actions = q.shape
     lanes = row_lanes(batch, time * agents)
     q_rows, q_stride = _rows(q)
-    # Only whether any bit is set is looked at.
-    present, present_stride = _rows(available.to(torch.int32).view(torch.float32))
-    out = torch.empty(len(lanes.steps) * LANES)
-    scratch = Scratch(rounded(actions) * LANES, rounded(actions) * LANES)
+    present, present_stride = _rows(_flags(available))
+    out = np.empty(len(lanes.steps) * LANES, np.float32)
+    scratch = Scratch(*[rounded(actions) * LANES] * 2)
     call(
         loops().soft_mellowmax,
         q_rows, lanes.offsets(q_stride, actions), present, lanes.offsets(present_stride, actions),
-        actions, float(alpha), float(omega), *scratch.arrays, out.numpy(),
+        actions, float(alpha), float(omega), *scratch.arrays, out,
     )  # fmt: skip
-    return out[: batch * time * agents].view(batch, time, agents)
+    return torch.from_numpy(out[: batch * time * agents].reshape(batch, time, agents))
+
+
+def _flags(available: Tensor) -> Tensor:
+    """The same memory where it can be; kernels look at whether any bit is set."""
+    if available.dtype != torch.int32:
+        available = available.to(torch.int32)
+    return available.view(torch.float32)
 
 
 def _rows(tensor: Tensor) -> tuple[NDArray[Any], int]:

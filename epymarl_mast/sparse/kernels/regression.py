@@ -120,20 +120,6 @@ def mean_square(errors: Tensor, mask: Tensor) -> Tensor:
     return mean
 
 
-def values_of_actions(values: Tensor, actions: Tensor) -> Tensor:
-    """The values of the actions taken, with their gradient.
-
-    Args:
-        values: (B, T, N, U) float32.
-        actions: (B, T', N, 1) int64 of the first T' <= T steps.
-
-    Returns:
-        (B, T', N).
-    """
-    taken: Tensor = _Take.apply(values, actions)  # type: ignore[no-untyped-call]
-    return taken
-
-
 class _MaskedError(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -164,26 +150,6 @@ class _MeanSquare(torch.autograd.Function):
     def backward(ctx: Any, d_mean: Tensor) -> Any:
         (errors,) = ctx.saved_tensors
         return errors * (ctx.slope * d_mean), None
-
-
-class _Take(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, actions: Tensor) -> Tensor:
-        ctx.shape, ctx.actions = tuple(values.shape), memory(actions)
-        ctx.taken = (ctx.shape[0], actions.shape[1], ctx.shape[2])
-        out = torch.empty(ctx.taken)
-        call(loops().values_of_actions, *memory(values), *ctx.actions, ctx.taken, _numbers(out))
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, d_taken: Tensor) -> Any:
-        out = torch.empty(ctx.shape)
-        _, time, _, n_actions = ctx.shape
-        call(
-            loops().spread_to_actions,
-            *memory(d_taken), *ctx.actions, ctx.taken, time, n_actions, _numbers(out),
-        )  # fmt: skip
-        return out, None
 
 
 def _numbers(tensor: Tensor) -> Any:

@@ -163,9 +163,10 @@ def values_of_actions(values, values_at, actions, actions_at, shape, out):
 
 
 @compiled
-def spread_to_actions(taken, taken_at, actions, actions_at, shape, time, n_actions, out):
-    """out[b, t, n, actions[b, t, n]] = taken[b, t, n], else 0; out has ``time`` >= T steps."""
+def spread_to_actions(taken, actions, actions_at, shape, whole, out):
+    """out[b, t, n, actions[b, t, n]] = taken[b, t, n], else 0; ``whole`` is (T', N, U) of out."""
     episodes, steps, agents = shape
+    time, _, n_actions = whole
     for at in range(len(out)):
         out[at] = ZERO
     for episode in range(episodes):
@@ -175,5 +176,4 @@ def spread_to_actions(taken, taken_at, actions, actions_at, shape, time, n_actio
                     episode * actions_at[0] + t * actions_at[1] + agent * actions_at[2]
                 ]
                 place = ((episode * time + t) * agents + agent) * n_actions
-                at = episode * taken_at[0] + t * taken_at[1] + agent * taken_at[2]
-                out[place + action] = taken[at]
+                out[place + action] = taken[(episode * steps + t) * agents + agent]

@@ -18,6 +18,7 @@ from epymarl_mast.sparse.kernels.emit import (
     LANES,
     VECTORS,
     WIDTH,
+    Builder,
     Value,
     absolute,
     address,
@@ -179,13 +180,43 @@ def mix_unit_backward(
 
 # ------------------------------------------------------------------------------ target operators
 
+NO_ACTION = -9999999.0  # as the hosts have it
+
+
+def _is_set(b: Builder, flag: Value) -> Value:
+    """Which lanes have any bit set, so that whole numbers and floats will do."""
+    return b.icmp_unsigned("!=", b.bitcast(flag, INTS), integer(0))
+
+
+@operation
+def greedy_lanes(b, values, chooser, available, actions, out):
+    """Out = the value of the available action that ``chooser`` has highest, for each lane.
+
+    Of several highest ones the first; NO_ACTION where none is available.
+    """
+    for v in range(VECTORS):
+
+        def best(u: Value, carried: list[Value], v: int = v) -> list[Value]:
+            highest, value = carried
+            offset = b.mul(u, index(LANES))
+            rated, its_value, flag = (
+                load(b, address(b, array, offset, WIDTH * v))
+                for array in (chooser, values, available)
+            )
+            better = b.and_(_is_set(b, flag), b.fcmp_ordered(">", rated, highest))
+            return [b.select(better, rated, highest), b.select(better, its_value, value)]
+
+        start = [constant(-math.inf), constant(NO_ACTION)]
+        _, value = loop(b, index(0), actions, start, best)
+        store(b, value, address(b, out, WIDTH * v))
+
 
 @operation
 def soft_mellowmax_lanes(b, q, available, actions, alpha, omega, out):
     """Out = top + log(sum of exp((alpha + omega) d) / sum of exp(alpha d)) / omega, d = q - top.
 
-    Both sums and top, the highest q, are over the actions whose ``available`` has any bit set, so
-    that whole numbers and floats will do. One value for each lane; 0 where there is none.
+    Both sums and top, the highest q, are over the actions that are available. One value for each
+    lane; 0 where there is none.
     """
     zero = constant(0.0)
     numbers = alpha, b.fadd(alpha, omega), b.fdiv(ir.Constant(ir.DoubleType(), 1.0), omega)
@@ -193,9 +224,8 @@ def soft_mellowmax_lanes(b, q, available, actions, alpha, omega, out):
 
     def present(u: Value, v: int) -> tuple[Value, Value]:
         offset = b.mul(u, index(LANES))
-        flag = b.bitcast(load(b, address(b, available, offset, WIDTH * v)), INTS)
-        is_set = b.icmp_unsigned("!=", flag, integer(0))
-        return load(b, address(b, q, offset, WIDTH * v)), is_set
+        flag = load(b, address(b, available, offset, WIDTH * v))
+        return load(b, address(b, q, offset, WIDTH * v)), _is_set(b, flag)
 
     for v in range(VECTORS):
 
