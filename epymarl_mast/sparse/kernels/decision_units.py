@@ -22,11 +22,10 @@ from epymarl_mast.sparse.kernels.emit import (
     loop,
     operation,
     relu,
-    sigmoid,
     splat,
     store,
-    tanh,
 )
+from epymarl_mast.sparse.kernels.functions import sigmoid, tanh
 
 
 def _row(

@@ -179,28 +179,6 @@ def exp(b: Builder, x: Value) -> Value:
     return b.bitcast(b.add(b.bitcast(power, INTS), shift), FLOATS)
 
 
-def reciprocal(b: Builder, x: Value) -> Value:
-    """1 / x for 1 <= x < 1e38, error 1e-7: three times the throughput of a vector division."""
-    magic = ir.Constant(INTS, [0x7EF311C7] * WIDTH)
-    guess = b.bitcast(b.sub(magic, b.bitcast(x, INTS)), FLOATS)
-    negative = b.fneg(x)
-    for _ in range(2):  # error e -> e**3, from 0.13
-        error = fma(b, negative, guess, constant(1.0))
-        guess = fma(b, guess, fma(b, error, error, error), guess)
-    return guess
-
-
-def sigmoid(b: Builder, x: Value) -> Value:
-    """1 / (1 + e**-x)."""
-    return reciprocal(b, b.fadd(constant(1.0), exp(b, b.fneg(x))))
-
-
-def tanh(b: Builder, x: Value) -> Value:
-    """1 - 2 / (e**2x + 1)."""
-    inverse = reciprocal(b, b.fadd(constant(1.0), exp(b, b.fadd(x, x))))
-    return fma(b, constant(-2.0), inverse, constant(1.0))
-
-
 def positive(b: Builder, x: Value) -> Value:
     """Which lanes are above 0."""
     return b.fcmp_ordered(">", x, constant(0.0))

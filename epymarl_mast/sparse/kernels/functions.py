@@ -1,10 +1,23 @@
-"""Functions of 16 numbers at a time, beside those of :mod:`.emit`."""
+"""Functions of 16 numbers at a time, made of those of :mod:`.emit`."""
 
 from __future__ import annotations
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 
-from epymarl_mast.sparse.kernels.emit import FLOATS, INTS, WIDTH, Builder, Value, constant, fma
+from epymarl_mast.sparse.kernels.emit import (
+    FLOATS,
+    INTS,
+    WIDTH,
+    Builder,
+    Value,
+    call,
+    constant,
+    exp,
+    fma,
+)
+
+_HAS_RECIPROCAL = bool(binding.get_host_cpu_features().get("avx512f"))
+_BITS = ir.IntType(16)  # a mask of 16 lanes
 
 # log(1 + f) = f - f²/2 + f³ P(f) for sqrt(1/2) - 1 <= f <= sqrt(2) - 1, error 1e-7
 _LOG = (
@@ -39,3 +52,28 @@ def log(b: Builder, x: Value) -> Value:
     square = b.fmul(f, f)
     power = fma(b, b.fmul(power, f), square, fma(b, square, constant(-0.5), f))
     return fma(b, b.sitofp(exponent, FLOATS), constant(_LOG_2), power)
+
+
+def reciprocal(b: Builder, x: Value) -> Value:
+    """1 / x for 1 <= x < 1e38, error 1e-7: three times the throughput of a vector division."""
+    if _HAS_RECIPROCAL:
+        everywhere = ir.Constant(_BITS, -1)
+        guess = call(b, "llvm.x86.avx512.rcp14.ps.512", FLOATS, x, constant(0.0), everywhere)
+        error = fma(b, b.fneg(x), guess, constant(1.0))  # at most 2**-14; the next line squares it
+        return fma(b, guess, error, guess)
+    guess = b.bitcast(b.sub(integer(0x7EF311C7), b.bitcast(x, INTS)), FLOATS)
+    for _ in range(2):  # error e -> e**3, from 0.13
+        error = fma(b, b.fneg(x), guess, constant(1.0))
+        guess = fma(b, guess, fma(b, error, error, error), guess)
+    return guess
+
+
+def sigmoid(b: Builder, x: Value) -> Value:
+    """1 / (1 + e**-x)."""
+    return reciprocal(b, b.fadd(constant(1.0), exp(b, b.fneg(x))))
+
+
+def tanh(b: Builder, x: Value) -> Value:
+    """1 - 2 / (e**2x + 1)."""
+    inverse = reciprocal(b, b.fadd(constant(1.0), exp(b, b.fadd(x, x))))
+    return fma(b, constant(-2.0), inverse, constant(1.0))

@@ -32,13 +32,11 @@ from epymarl_mast.sparse.kernels.emit import (
     loop,
     operation,
     positive,
-    sigmoid,
     sign_of,
     splat,
     store,
-    tanh,
 )
-from epymarl_mast.sparse.kernels.functions import integer, log
+from epymarl_mast.sparse.kernels.functions import integer, log, sigmoid, tanh
 
 # ------------------------------------------------------------------------------ GRU cell
 
