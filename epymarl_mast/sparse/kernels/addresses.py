@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import carray, njit, types
+import numba
+from numba import njit, types
 from numba.extending import intrinsic
 
+carray = numba.carray  # type: ignore[attr-defined]
 _SIZE = 1 << 40  # of an array whose length is not known; nothing checks it
 
 
@@ -30,7 +32,7 @@ def _array_at(kind: Any) -> Any:
 
     @njit
     def array_at(address):
-        return carray(pointer_to(address), _SIZE)
+        return carray(pointer_to(address), _SIZE)  # type: ignore[call-arg]
 
     return array_at
 

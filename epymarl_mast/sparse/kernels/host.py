@@ -68,6 +68,7 @@ def loops() -> SimpleNamespace:
         regression_loops.masked_error,
         regression_loops.times_mask,
         regression_loops.mean_square,
+        regression_loops.scaled,
         regression_loops.values_of_actions,
         regression_loops.spread_to_actions,
         optimizer_loops.square_sum,

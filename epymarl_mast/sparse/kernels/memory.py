@@ -1,22 +1,32 @@
-"""A tensor's memory as the compiled functions read it: one array and the strides of each axis."""
+"""Where tensors lie, as the compiled functions are told (:mod:`.addresses`)."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
+Place = tuple[int, tuple[int, ...]]
 
-def memory(tensor: Tensor) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """All that lies between a CPU tensor's first number and its last, and its strides, in numbers.
 
-    The stride of an axis of one element is 0, so that it may be read as if it were longer.
+def place(tensor: Tensor, kind: torch.dtype = torch.float32) -> Place:
+    """Address of the first number, and the strides of all axes.
+
+    The tensor has to live as long as the address is used.
+
+    Raises:
+        ValueError: for numbers of another kind, or on another device.
     """
-    tensor = tensor.detach()
-    shape, strides = tensor.shape, tensor.stride()
-    read = tuple([0 if n == 1 else s for n, s in zip(shape, strides, strict=True)])
-    if tensor.is_contiguous():
-        return tensor.numpy().reshape(-1), read
-    extent = 1 + sum([(n - 1) * s for n, s in zip(shape, strides, strict=True)])
-    return tensor.as_strided((extent if tensor.numel() else 0,), (1,)).numpy(), read
+    if tensor.dtype != kind or not tensor.is_cpu:
+        raise ValueError(f"{kind} on the CPU is needed, not {tensor.dtype} on {tensor.device}")
+    return tensor.data_ptr(), tensor.stride()
+
+
+def address(tensor: Tensor) -> int:
+    """Address of float32 numbers that follow each other in the order of a tensor's elements.
+
+    Raises:
+        ValueError: for another tensor.
+    """
+    if not tensor.is_contiguous():
+        raise ValueError("a contiguous tensor is needed")
+    return place(tensor)[0]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from epymarl_mast.sparse.kernels.addresses import floats_at
 from epymarl_mast.sparse.kernels.cache import (
     compiled,
 )
@@ -25,7 +26,11 @@ from epymarl_mast.sparse.kernels.units import (
 def greedy_values(
     values, value_rows, chooser, chooser_rows, available, available_rows, actions, v, c, a, out
 ):
-    """:func:`greedy_lanes` of rows in blocks; v, c and a are room for a block each."""
+    """:func:`greedy_lanes` of rows in blocks; v, c and a are room for a block each.
+
+    Values, chooser and available are addresses.
+    """
+    values, chooser, available = floats_at(values), floats_at(chooser), floats_at(available)
     for block in range(len(value_rows) // LANES):
         lane0 = block * LANES
         pack(values, value_rows, lane0, 0, actions, LANES * actions, v, 0)
@@ -36,7 +41,11 @@ def greedy_values(
 
 @compiled
 def soft_mellowmax(q, q_rows, available, available_rows, actions, alpha, omega, x, present, out):
-    """:func:`soft_mellowmax_lanes` of rows in blocks; x and present are room for a block each."""
+    """:func:`soft_mellowmax_lanes` of rows in blocks; x and present are room for a block each.
+
+    Q and available are addresses.
+    """
+    q, available = floats_at(q), floats_at(available)
     for block in range(len(q_rows) // LANES):
         lane0 = block * LANES
         pack(q, q_rows, lane0, 0, actions, LANES * actions, x, 0)

@@ -9,16 +9,14 @@ Legend: B episodes, T steps, N agents, U actions.
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import rounded, row_lanes
-from epymarl_mast.sparse.kernels.memory import memory
+from epymarl_mast.sparse.kernels.memory import place
 from epymarl_mast.sparse.kernels.patterns import LANES
 from epymarl_mast.sparse.kernels.workspace import Scratch
 
@@ -36,10 +34,8 @@ def greedy_values(values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
     """
     batch, time, agents, actions = values.shape
     lanes = row_lanes(batch, time * agents)
-    rows = [
-        (array, lanes.offsets(stride, actions))
-        for array, stride in map(_rows, (values, chooser, _flags(available)))
-    ]
+    read = [_rows(tensor) for tensor in (values, chooser, _flags(available))]
+    rows = [(where, lanes.offsets(stride, actions)) for where, stride, _ in read]
     out = np.empty(len(lanes.steps) * LANES, np.float32)
     scratch = Scratch(*[rounded(actions) * LANES] * 3)
     call(loops().greedy_values, *chain(*rows), actions, *scratch.arrays, out)
@@ -62,14 +58,13 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
     """
     batch, time, agents, actions = q.shape
     lanes = row_lanes(batch, time * agents)
-    q_rows, q_stride = _rows(q)
-    present, present_stride = _rows(_flags(available))
+    read = [_rows(tensor) for tensor in (q, _flags(available))]
+    rows = [(where, lanes.offsets(stride, actions)) for where, stride, _ in read]
     out = np.empty(len(lanes.steps) * LANES, np.float32)
     scratch = Scratch(*[rounded(actions) * LANES] * 2)
     call(
         loops().soft_mellowmax,
-        q_rows, lanes.offsets(q_stride, actions), present, lanes.offsets(present_stride, actions),
-        actions, float(alpha), float(omega), *scratch.arrays, out,
+        *chain(*rows), actions, float(alpha), float(omega), *scratch.arrays, out,
     )  # fmt: skip
     return torch.from_numpy(out[: batch * time * agents].reshape(batch, time, agents))
 
@@ -81,12 +76,13 @@ def _flags(available: Tensor) -> Tensor:
     return available.view(torch.float32)
 
 
-def _rows(tensor: Tensor) -> tuple[NDArray[Any], int]:
-    """A (B, T, N, U) tensor's memory from its first number on, and its stride of episodes.
+def _rows(tensor: Tensor) -> tuple[int, int, Tensor]:
+    """A (B, T, N, U) tensor's address, its stride of episodes, and itself, to keep it alive.
 
     Within an episode rows of actions follow each other; a copy is made where they do not.
     """
     _, _, agents, actions = tensor.shape
     if tensor.stride()[1:] != (agents * actions, actions, 1):
         tensor = tensor.contiguous()
-    return memory(tensor)[0], tensor.stride(0)
+    where, strides = place(tensor)
+    return where, strides[0], tensor

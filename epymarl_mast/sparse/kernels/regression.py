@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
-from epymarl_mast.sparse.kernels.memory import memory
+from epymarl_mast.sparse.kernels.memory import address, place
 
 
 def real_steps(filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
@@ -28,12 +28,14 @@ def real_steps(filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor,
     Returns:
         Both (B, T, 1) float32: 1 where the task ended, and 1 inside the episode.
     """
+    if filled.dtype != torch.int64 or ended.dtype != torch.uint8:  # as no host has them
+        filled, ended = filled.to(torch.int64), ended.to(torch.uint8)
     shape = (len(filled), filled.shape[1] - 1, 1)
-    terminated, mask = torch.empty(2, *shape).unbind()
+    terminated, mask = torch.empty(shape), torch.empty(shape)
     call(
         loops().real_steps,
-        *memory(filled.to(torch.int64)), *memory(ended.to(torch.uint8)), shape, as_host,
-        _numbers(terminated), _numbers(mask),
+        *place(filled, torch.int64), *place(ended, torch.uint8), shape, as_host,
+        terminated.data_ptr(), mask.data_ptr(),
     )  # fmt: skip
     return terminated, mask
 
@@ -49,17 +51,17 @@ def standardise(rewards: Tensor, mask: Tensor | None, statistics: Any) -> Tensor
     Returns:
         (B, T, C).
     """
-    mean, variance = statistics.mean.clone(), statistics.var.clone()
-    shape, out, rows = tuple(rewards.shape), torch.empty(rewards.shape), torch.empty(1)
-    everything = mask is None
+    shape, out = tuple(rewards.shape), torch.empty(rewards.shape)
+    columns = shape[2]
+    after = torch.empty(2 * columns + 1)
     call(
         loops().standardise,
-        *memory(rewards), _numbers(out if mask is None else mask), everything, shape,
-        _numbers(mean), _numbers(variance), float(statistics.count), _numbers(rows),
-        _numbers(out),
+        *place(rewards), address(out if mask is None else mask), mask is None, shape,
+        (address(statistics.mean), address(statistics.var)), float(statistics.count),
+        after.data_ptr(), out.data_ptr(),
     )  # fmt: skip
-    statistics.mean, statistics.var = mean, variance
-    statistics.count += int(rows)
+    statistics.mean, statistics.var = after[:columns], after[columns:-1]
+    statistics.count += int(after[-1])
     return out
 
 
@@ -87,14 +89,13 @@ def returns(
     """
     shape = tuple(next_values.shape)
     out = torch.empty(shape)
-    reward, reward_at = memory(rewards)
-    step = (reward, reward_at, _numbers(terminated), _numbers(mask))
-    call(
-        loops().td_lambda,
-        *step, *memory(next_values), shape, float(gamma), float(lam), _numbers(out),
-    )  # fmt: skip
+    reward, (by_episode, by_step, by_column) = place(rewards)
+    reward_at = (by_episode, by_step, by_column if rewards.shape[2] > 1 else 0)
+    step = (reward, reward_at, address(terminated), address(mask))
+    to = out.data_ptr()
+    call(loops().td_lambda, *step, *place(next_values), shape, float(gamma), float(lam), to)
     if n > 1:
-        call(loops().deepen, *step, shape, float(gamma), n - 1, _numbers(out))
+        call(loops().deepen, *step, shape, float(gamma), n - 1, to)
     return out
 
 
@@ -123,16 +124,16 @@ def mean_square(errors: Tensor, mask: Tensor) -> Tensor:
 class _MaskedError(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        ctx.mask, ctx.shape = _numbers(mask), tuple(values.shape)
+        ctx.mask, ctx.shape = mask, tuple(values.shape)
         out = torch.empty(ctx.shape)
-        arrays = _numbers(values), _numbers(target), ctx.mask
-        call(loops().masked_error, *arrays, ctx.shape[2], _numbers(out))
+        places = address(values), address(target), address(mask)
+        call(loops().masked_error, *places, ctx.shape, out.data_ptr())
         return out
 
     @staticmethod
     def backward(ctx: Any, d_error: Tensor) -> Any:
         out = torch.empty(ctx.shape)
-        call(loops().times_mask, *memory(d_error), ctx.mask, ctx.shape, _numbers(out))
+        call(loops().times_mask, *place(d_error), address(ctx.mask), ctx.shape, out.data_ptr())
         return out, None, None
 
 
@@ -140,18 +141,14 @@ class _MeanSquare(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, errors: Tensor, mask: Tensor) -> Tensor:
         out = torch.empty(2)
-        columns = errors.shape[2]
-        call(loops().mean_square, _numbers(errors), _numbers(mask), columns, _numbers(out))
-        ctx.save_for_backward(errors)
-        value, ctx.slope = out.unbind()
-        return value
+        shape = tuple(errors.shape)
+        call(loops().mean_square, address(errors), *place(mask), shape, out.data_ptr())
+        ctx.errors, ctx.out = errors.detach(), out
+        return out[0]
 
     @staticmethod
     def backward(ctx: Any, d_mean: Tensor) -> Any:
-        (errors,) = ctx.saved_tensors
-        return errors * (ctx.slope * d_mean), None
-
-
-def _numbers(tensor: Tensor) -> Any:
-    """A float32 tensor as one array, in the order of its elements."""
-    return tensor.detach().contiguous().numpy().reshape(-1)
+        errors, out = ctx.errors, torch.empty(ctx.errors.shape)
+        factors = ctx.out.data_ptr() + 4, address(d_mean)  # the second number of the two
+        call(loops().scaled, address(errors), *factors, errors.numel(), out.data_ptr())
+        return out, None

@@ -1,7 +1,8 @@
 """From a batch's small fields to regression targets and errors, one pass each.
 
-Legend: B episodes, T transitions, N agents, U actions, C columns of the value. Arrays are flat;
-``*_at`` are the strides of the axes of the array before them, and ``shape`` is (B, T, C).
+Legend: B episodes, T transitions, N agents, U actions, C columns of the value. Arrays are given by
+their addresses; ``*_at`` are the strides of the axes of the array before them, all others are
+contiguous. ``shape`` is (B, T, C).
 """
 
 # Compiled functions take arrays and strides, whose types numba finds itself.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from epymarl_mast.sparse.kernels.addresses import bytes_at, floats_at, longs_at
 from epymarl_mast.sparse.kernels.cache import compiled
 
 FLOAT = np.float32
@@ -21,6 +23,8 @@ ZERO, ONE = np.float32(0.0), np.float32(1.0)
 @compiled
 def real_steps(filled, filled_at, ended, ended_at, shape, as_host, terminated, mask):
     """``terminated`` as numbers, and the mask of the steps inside the episodes."""
+    filled, ended = longs_at(filled), bytes_at(ended)
+    terminated, mask = floats_at(terminated), floats_at(mask)
     episodes, steps, _ = shape
     for episode in range(episodes):
         before = ZERO  # whether the step before ended the task
@@ -36,12 +40,15 @@ def real_steps(filled, filled_at, ended, ended_at, shape, as_host, terminated, m
 
 
 @compiled
-def standardise(rewards, rewards_at, mask, everything, shape, mean, variance, count, rows, out):
-    """Add rewards to the running ``mean`` and ``variance`` (C,) of ``count`` ones, and apply them.
+def standardise(rewards, rewards_at, mask, everything, shape, before, count, after, out):
+    """Add rewards to running statistics of ``count`` ones, and apply these.
 
-    Those of steps outside the mask are not added, unless ``everything`` is. ``rows`` (1,) is set
-    to how many steps were.
+    ``before`` and ``after`` are mean (C,) and variance (C,); of ``after`` follows how many steps
+    were added. Those outside the mask are not, unless ``everything`` is.
     """
+    rewards, mask, out = floats_at(rewards), floats_at(mask), floats_at(out)
+    mean, variance = floats_at(before[0]), floats_at(before[1])
+    after = floats_at(after)
     episodes, steps, columns = shape
     for column in range(columns):
         seen, total, squares = 0, 0.0, 0.0
@@ -61,10 +68,10 @@ def standardise(rewards, rewards_at, mask, everything, shape, mean, variance, co
         both = count + seen
         scatter = squares * seen / (seen - 1.0)  # the variance's own division is by seen - 1
         scatter += variance[column] * count + delta * delta * count * seen / both
-        mean[column] += delta * seen / both
-        variance[column] = scatter / both
-        rows[0] = seen
-        centre, scale = mean[column], np.sqrt(variance[column])
+        centre = FLOAT(mean[column] + delta * seen / both)
+        scale = FLOAT(scatter / both)
+        after[column], after[columns + column], after[2 * columns] = centre, scale, seen
+        scale = np.sqrt(scale)
         for episode in range(episodes):
             for t in range(steps):
                 place = episode * rewards_at[0] + t * rewards_at[1] + column * rewards_at[2]
@@ -74,6 +81,8 @@ def standardise(rewards, rewards_at, mask, everything, shape, mean, variance, co
 @compiled
 def td_lambda(rewards, rewards_at, terminated, mask, values, values_at, shape, gamma, lam, out):
     """TD(λ) backward in time; λ = 0 is the one-step target."""
+    rewards, terminated, mask = floats_at(rewards), floats_at(terminated), floats_at(mask)
+    values, out = floats_at(values), floats_at(out)
     episodes, steps, columns = shape
     gamma, lam = FLOAT(gamma), FLOAT(lam)
     for episode in range(episodes):
@@ -99,6 +108,8 @@ def td_lambda(rewards, rewards_at, terminated, mask, values, values_at, shape, g
 @compiled
 def deepen(rewards, rewards_at, terminated, mask, shape, gamma, rounds, out):
     """From one-step targets in ``out`` to those of ``rounds`` more rewards, in place."""
+    rewards, terminated, mask = floats_at(rewards), floats_at(terminated), floats_at(mask)
+    out = floats_at(out)
     episodes, steps, columns = shape
     gamma = FLOAT(gamma)
     for episode in range(episodes):
@@ -117,9 +128,13 @@ def deepen(rewards, rewards_at, terminated, mask, shape, gamma, rounds, out):
 
 
 @compiled
-def masked_error(values, target, mask, columns, out):
-    """Out = (values - target) inside the mask, which has one column; all others have C."""
-    for place in range(len(mask)):
+def masked_error(values, target, mask, shape, out):
+    """Out = (values - target) inside the mask, which has one column."""
+    values, target, mask, out = (
+        floats_at(values), floats_at(target), floats_at(mask), floats_at(out),
+    )  # fmt: skip
+    episodes, steps, columns = shape
+    for place in range(episodes * steps):
         for at in range(place * columns, (place + 1) * columns):
             out[at] = (values[at] - target[at]) * mask[place]
 
@@ -127,6 +142,7 @@ def masked_error(values, target, mask, columns, out):
 @compiled
 def times_mask(x, x_at, mask, shape, out):
     """Out = x inside the mask, which has one column."""
+    x, mask, out = floats_at(x), floats_at(mask), floats_at(out)
     episodes, steps, columns = shape
     for episode in range(episodes):
         for t in range(steps):
@@ -137,20 +153,36 @@ def times_mask(x, x_at, mask, shape, out):
 
 
 @compiled
-def mean_square(errors, mask, columns, out):
-    """out[0] = sum of squared errors over the steps in the mask, out[1] = 2 over those steps."""
-    total, steps = 0.0, 0.0
-    for error in errors:
-        total += np.float64(error) * error
-    for inside in mask:
-        steps += inside
-    steps *= columns
-    out[0], out[1] = total / steps, 2.0 / steps
+def mean_square(errors, mask, mask_at, shape, out):
+    """out[0] = sum of squared errors over the steps in the mask, out[1] = 2 over those steps.
+
+    The mask has one column, which counts C times.
+    """
+    errors, mask, out = floats_at(errors), floats_at(mask), floats_at(out)
+    episodes, steps, columns = shape
+    total, seen = 0.0, 0.0
+    for at in range(episodes * steps * columns):
+        total += np.float64(errors[at]) * errors[at]
+    for episode in range(episodes):
+        for t in range(steps):
+            seen += mask[episode * mask_at[0] + t * mask_at[1]]
+    seen *= columns
+    out[0], out[1] = total / seen, 2.0 / seen
+
+
+@compiled
+def scaled(x, first, second, count, out):
+    """Out = x times both numbers that are at these addresses."""
+    x, out = floats_at(x), floats_at(out)
+    factor = floats_at(first)[0] * floats_at(second)[0]
+    for at in range(count):
+        out[at] = x[at] * factor
 
 
 @compiled
 def values_of_actions(values, values_at, actions, actions_at, shape, out):
-    """out[b, t, n] = values[b, t, n, actions[b, t, n]]; ``shape`` is (B, T, N)."""
+    """out[b, t, n] = values[b, t, n, actions[b, t, n]]; ``shape`` is (B, T, N), out an array."""
+    values, actions = floats_at(values), longs_at(actions)
     episodes, steps, agents = shape
     for episode in range(episodes):
         for t in range(steps):
@@ -164,7 +196,11 @@ def values_of_actions(values, values_at, actions, actions_at, shape, out):
 
 @compiled
 def spread_to_actions(taken, actions, actions_at, shape, whole, out):
-    """out[b, t, n, actions[b, t, n]] = taken[b, t, n], else 0; ``whole`` is (T', N, U) of out."""
+    """out[b, t, n, actions[b, t, n]] = taken[b, t, n], else 0; ``whole`` is (T', N, U) of out.
+
+    ``taken`` and ``out`` are arrays, not addresses.
+    """
+    actions = longs_at(actions)
     episodes, steps, agents = shape
     time, _, n_actions = whole
     for at in range(len(out)):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
-from epymarl_mast.sparse.kernels.memory import memory
+from epymarl_mast.sparse.kernels.memory import place
 from epymarl_mast.sparse.kernels.patterns import Floats
 
 
@@ -27,22 +27,22 @@ class Taken:
     def __init__(self, values: Tensor, actions: Tensor) -> None:
         self._all = tuple(values.shape)
         self._shape = (self._all[0], actions.shape[1], self._all[2])
-        self._values, self._actions = memory(values), memory(actions)
+        self._values, self._actions = values, actions
 
     def read(self) -> tuple[Floats, tuple[int, int, int], int]:
         """Their values: an array, the strides of (B, T, N), N."""
         _, steps, agents = self._shape
         out = np.empty(self._shape, np.float32).reshape(-1)
-        call(loops().values_of_actions, *self._values, *self._actions, self._shape, out)
+        actions = place(self._actions, torch.int64)
+        call(loops().values_of_actions, *place(self._values), *actions, self._shape, out)
         return out, (steps * agents, agents, 1), agents
 
     def spread(self, gradient: Floats) -> Tensor:
         """From the gradient (B, T, N) of those read to that of all, (B, T', N, U)."""
         out = np.empty(self._all, np.float32)
-        call(
-            loops().spread_to_actions,
-            gradient.reshape(-1), *self._actions, self._shape, self._all[1:], out.reshape(-1),
-        )  # fmt: skip
+        actions = place(self._actions, torch.int64)
+        places = gradient.reshape(-1), *actions, self._shape, self._all[1:], out.reshape(-1)
+        call(loops().spread_to_actions, *places)
         return torch.from_numpy(out)
 
 

@@ -10,7 +10,7 @@ if not kernels.available():
 
 from numba import njit  # noqa: E402
 
-from epymarl_mast.sparse.kernels import emit, loops  # noqa: E402
+from epymarl_mast.sparse.kernels import emit, functions, loops  # noqa: E402
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, stacked  # noqa: E402
 
 
@@ -30,8 +30,8 @@ def over_all(function):
 @pytest.mark.parametrize(
     ("operation", "reference"),
     [
-        (emit.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
-        (emit.tanh, np.tanh),
+        (functions.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+        (functions.tanh, np.tanh),
     ],
     ids=["sigmoid", "tanh"],
 )
@@ -61,7 +61,7 @@ def test_nan_and_infinity():
     x[:3] = np.nan, np.inf, -np.inf
     y = np.empty_like(x)
 
-    over_all(emit.sigmoid)(x, y)
+    over_all(functions.sigmoid)(x, y)
 
     assert np.isnan(y[0])
     np.testing.assert_allclose(y[1:4], [1, 0, 0.5], atol=1e-6)
@@ -112,3 +112,13 @@ def test_packing_is_a_transposition(features):
 
     np.testing.assert_array_equal(block[:features], source.T)
     np.testing.assert_array_equal(back, source)
+
+
+def test_log():
+    x = np.geomspace(1e-30, 1e30, 1 << 20, dtype=np.float32)
+    y = np.empty_like(x)
+
+    over_all(functions.log)(x, y)
+
+    exact = np.log(x.astype(np.float64))
+    assert (np.abs(y - exact) / np.maximum(1.0, np.abs(exact))).max() <= 3e-7
