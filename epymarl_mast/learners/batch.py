@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from epymarl_mast.learners.engines import HostEngine
@@ -84,7 +85,8 @@ class Update:
 
 def episode_batch(fields: Mapping[str, Tensor], like: Any) -> Any:
     """``{field: (B, T, ...)}`` as a host's ``EpisodeBatch``, on the device of another one."""
-    on_device = {key: field.to(like.device) for key, field in fields.items()}
-    episodes, steps = on_device["filled"].shape[:2]
-    data = SimpleNamespace(transition_data=on_device, episode_data=like.data.episode_data)
+    episodes, steps = fields["filled"].shape[:2]
+    if fields["filled"].device != torch.device(like.device):
+        fields = {key: field.to(like.device) for key, field in fields.items()}
+    data = SimpleNamespace(transition_data=fields, episode_data=like.data.episode_data)
     return type(like)(like.scheme, like.groups, episodes, steps, data=data, device=like.device)

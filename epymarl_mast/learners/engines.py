@@ -22,8 +22,15 @@ from epymarl_mast.controllers.sequence import run_agents
 from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.trained import networks_in
+from epymarl_mast.replay import Joined
 from epymarl_mast.sparse import ParameterVector, kernels
-from epymarl_mast.sparse.kernels import AgentInputs, SparseAgent, SparseMatrix, SparseMixer
+from epymarl_mast.sparse.kernels import (
+    AgentInputs,
+    Scattered,
+    SparseAgent,
+    SparseMatrix,
+    SparseMixer,
+)
 
 Vectors = Mapping[nn.Module, ParameterVector]
 
@@ -317,7 +324,17 @@ def knows(mac: Any, host: HostModules) -> bool:
 def agent_inputs(mac: Any, batch: Any) -> AgentInputs:
     """What the hosts' controllers feed their agents, for all steps at once, not copied."""
     return AgentInputs(
-        batch["obs"],
-        batch["actions_onehot"] if mac.args.obs_last_action else None,
+        _field(batch, "obs"),
+        _field(batch, "actions_onehot") if mac.args.obs_last_action else None,
         mac.n_agents if mac.args.obs_agent_id else 0,
     )
+
+
+def _field(batch: Any, key: str) -> Tensor | Scattered:
+    """A field of the batch; of two joined ones, where its episodes are."""
+    fields = batch.data.transition_data
+    parts = fields.places(key) if isinstance(fields, Joined) else None
+    if parts is None:
+        field: Tensor = batch[key]
+        return field
+    return Scattered(parts, fields.steps, lambda: fields[key])

@@ -51,7 +51,7 @@ class OwnReplay:
         size = min(self.options.online_batch_size, len(self.buffer))
         if size == 0:
             return sample
-        newest = self.buffer.sample(size)
+        newest = self.buffer.draw(size)
         joined = join_episodes(sample.data.transition_data, newest, self._room)
         return episode_batch(joined, like=sample)
 

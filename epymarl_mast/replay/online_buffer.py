@@ -6,7 +6,7 @@ An episode batch is a dict of tensors (B, T, ...), one per field, zero after the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -66,10 +66,14 @@ class OnlineBuffer:
         Raises:
             ValueError: if the buffer holds fewer than ``size``.
         """
+        return dict(self.draw(size))
+
+    def draw(self, size: int) -> Drawn:
+        """As :meth:`sample`, but a field is copied when it is read; until the next insertion."""
         if size > len(self):
             raise ValueError(f"cannot draw {size} episodes from {len(self)}")
         drawn = torch.randperm(len(self), generator=self.generator)[:size].tolist()
-        return self._take(self._places[i] for i in drawn)
+        return Drawn(self._store, [self._places[i] for i in drawn])
 
     def returns(self) -> list[float]:
         """Undiscounted return of each of its episodes, summed over agents if they have their own.
@@ -101,7 +105,7 @@ class OnlineBuffer:
         """
         far = 0.0
         while len(self) >= minimum + group:
-            far = distance(self._take(islice(self._places, group)))
+            far = distance(dict(Drawn(self._store, islice(self._places, group))))
             if far <= bound:
                 break
             for _ in range(group):
@@ -146,10 +150,36 @@ class OnlineBuffer:
                 if old is not None:
                     self._store[key][:, : old.shape[1]] = old
 
-    def _take(self, places: Iterable[tuple[int, int]]) -> dict[str, Tensor]:
+
+class Drawn(Mapping[str, Tensor]):
+    """Episodes of a store as ``{field: (B, T, ...)}``, with T the steps of the longest of them.
+
+    Args:
+        store: ``{field: (capacity, >= T, ...)}``.
+        places: index in the store, and steps, of each episode.
+
+    Attributes:
+        indices: of the episodes in the store.
+        steps: T.
+    """
+
+    def __init__(self, store: Fields, places: Iterable[tuple[int, int]]) -> None:
         indices, steps = zip(*places, strict=True)
-        longest = max(steps)
-        chosen = torch.tensor(indices, device=self.device)
-        return {
-            key: field[:, :longest].index_select(0, chosen) for key, field in self._store.items()
-        }
+        self.indices: tuple[int, ...] = indices
+        self.steps = int(max(steps))
+        self._store = store
+
+    def __getitem__(self, key: str) -> Tensor:
+        field = self._store[key]
+        chosen = torch.tensor(self.indices, device=field.device)
+        return field[:, : self.steps].index_select(0, chosen)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._store)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def stored(self, key: str) -> Tensor:
+        """The whole field of the store; zero after the end of each episode."""
+        return self._store[key]

@@ -126,3 +126,39 @@ def test_a_sample_without_its_padding_has_the_same_loss(lengths, seed):
 
     assert sample["filled"].shape[1] == max(lengths) + 1
     torch.testing.assert_close(loss_terms(sample), loss_terms(batch))
+
+
+def drawn(batch, size):
+    buffer = OnlineBuffer(size + 2, torch.Generator().manual_seed(0))
+    buffer.insert(make_batch([1, 1], batch["filled"].shape[1] - 1, seed=5))
+    buffer.insert(batch)
+    return buffer.draw(size)
+
+
+@pytest.mark.parametrize("longest", [3, 6])
+def test_places_lead_to_what_is_joined(longest):
+    first, second = make_batch([longest, 1], longest, seed=0), make_batch([1, 2, 3], 6, seed=1)
+    joined = join_episodes(first, drawn(second, 3))
+
+    for key, field in joined.items():
+        there = [part[list(rows), : joined.steps] for part, rows in joined.places(key)]
+        assert torch.equal(torch.cat(there), field)
+
+
+def test_no_places_where_a_part_is_shorter_or_copied():
+    first, second = make_batch([2], 2, seed=0), make_batch([6, 5, 6], 6, seed=1)
+
+    assert join_episodes(first, drawn(second, 3)).places("reward") is None
+    assert join_episodes(second, second).places("reward") is None
+
+
+def test_a_field_that_nothing_reads_is_not_copied():
+    first, second = make_batch([6], 6, seed=0), make_batch([6, 5, 6], 6, seed=1)
+    room = {}
+
+    joined = join_episodes(first, drawn(second, 3), room)
+    joined.places("value")
+    assert set(joined) == set(first)
+    assert room == {}
+    assert joined["reward"] is joined["reward"]
+    assert set(room) == {"reward"}

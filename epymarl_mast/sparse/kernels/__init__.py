@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from epymarl_mast.sparse.lazy import from_modules
 
 if TYPE_CHECKING:
-    from epymarl_mast.sparse.kernels.agent import AgentInputs, SparseAgent
+    from epymarl_mast.sparse.kernels.agent import SparseAgent
     from epymarl_mast.sparse.kernels.decision import SparseDecision
     from epymarl_mast.sparse.kernels.host import available
+    from epymarl_mast.sparse.kernels.inputs import AgentInputs, Scattered
     from epymarl_mast.sparse.kernels.mixer import SparseMixer
     from epymarl_mast.sparse.kernels.operators import greedy_values, soft_mellowmax
     from epymarl_mast.sparse.kernels.optimizer import OptimizerStep, gradient_norm
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
 __getattr__ = from_modules(
     __name__,
-    agent=("AgentInputs", "SparseAgent"),
+    agent=("SparseAgent",),
     decision=("SparseDecision",),
     host=("available",),
+    inputs=("AgentInputs", "Scattered"),
     mixer=("SparseMixer",),
     operators=("greedy_values", "soft_mellowmax"),
     optimizer=("OptimizerStep", "gradient_norm"),
@@ -49,6 +51,7 @@ __getattr__ = from_modules(
 __all__ = [
     "AgentInputs",
     "OptimizerStep",
+    "Scattered",
     "SparseAgent",
     "SparseDecision",
     "SparseMatrix",

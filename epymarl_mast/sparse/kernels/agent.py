@@ -1,13 +1,12 @@
 """EPyMARL's RNNAgent over a whole episode batch.
 
-Legend: B episodes, T steps, N agents, O observation, I inputs, H hidden units, U actions.
+Legend: B episodes, T steps, N agents, I inputs, H hidden units, U actions.
 R = LANES rows of a block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer
 from epymarl_mast.sparse.kernels.host import call, loops
+from epymarl_mast.sparse.kernels.inputs import AgentInputs
 from epymarl_mast.sparse.kernels.lanes import Lanes, agent_lanes, flat, rounded
 from epymarl_mast.sparse.kernels.patterns import (
     LANES,
@@ -27,60 +27,6 @@ from epymarl_mast.sparse.kernels.patterns import (
 )
 from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
 from epymarl_mast.sparse.vector import ParameterVector
-
-
-@dataclass(eq=False)
-class AgentInputs:
-    """What an agent network reads at each step, left in the pieces that it comes in.
-
-    Attributes:
-        observations: (B, T, N, O) float32.
-        last_actions: (B, T, N, U) float32 or None: one-hot actions of each step, of which the
-            network reads those of the step before; 0 at the first.
-        ids: how many one-hot agent ids the network reads, 0 for none.
-        first_id: id of the agent at index 0 of N.
-    """
-
-    observations: Tensor
-    last_actions: Tensor | None = None
-    ids: int = 0
-    first_id: int = 0
-    _placed: tuple[Lanes, tuple[Any, ...]] | None = field(default=None, init=False, repr=False)
-
-    @property
-    def features(self) -> int:
-        """I."""
-        actions = 0 if self.last_actions is None else self.last_actions.shape[-1]
-        return int(self.observations.shape[-1]) + actions + self.ids
-
-    def of_agent(self, agent: int) -> AgentInputs:
-        """Those of one agent, N = 1."""
-        here = slice(agent, agent + 1)
-        actions = None if self.last_actions is None else self.last_actions[:, :, here]
-        return AgentInputs(self.observations[:, :, here], actions, self.ids, self.first_id + agent)
-
-    def dense(self) -> Tensor:
-        """All in one tensor, (B, T, N, I)."""
-        parts = [self.observations]
-        if self.last_actions is not None:
-            first = torch.zeros_like(self.last_actions[:, :1])
-            parts.append(torch.cat([first, self.last_actions[:, :-1]], dim=1))
-        if self.ids:
-            agents = self.observations.shape[2]
-            rows = torch.eye(self.ids, device=self.observations.device)
-            rows = rows[self.first_id : self.first_id + agents]
-            parts.append(rows.expand(*self.observations.shape[:2], -1, -1))
-        return torch.cat(parts, dim=3)
-
-    def placed(self, lanes: Lanes) -> tuple[Any, ...]:
-        """The inputs as the kernels read them: arrays, the place of each lane's row, strides."""
-        if self._placed is None or self._placed[0] is not lanes:
-            pieces = _rows(self.observations, lanes)
-            # Without last actions, the observations stand in for them with a size of 0.
-            actions = self.last_actions
-            pieces += (*pieces[:2], 0, 0) if actions is None else _rows(actions, lanes)
-            self._placed = lanes, (*pieces, lanes.pairs[1], self.ids, self.first_id)
-        return self._placed[1]
 
 
 class SparseAgent:
@@ -253,9 +199,3 @@ def _layer(
     biases = [name.replace("weight", "bias") for name in names]
     rows = [part.rows for part in joined.parts]
     return Layer(joined, names, tuple(zip(biases, rows, strict=True)))
-
-
-def _rows(piece: Tensor, lanes: Lanes) -> tuple[Any, ...]:
-    """(B, T, N, ·) as an array, the place of each lane's row, the stride of steps, row size."""
-    array, (by_batch, by_time, by_agent, _) = flat(piece)
-    return array, lanes.offsets(by_batch, by_agent), by_time, piece.shape[-1]

@@ -233,6 +233,40 @@ def test_inputs_in_pieces_are_the_same_as_in_one(sizes, sparsify):
         assert torch.equal(gradient, expected)
 
 
+def scattered(whole, store_agents=5):
+    """Episodes of a batch in two tensors: one longer, one with others between them."""
+    batch, time, _, features = whole.shape
+    first = torch.randn(batch - 3, time + 2, 5, features)
+    store = torch.randn(9, time + 4, store_agents, features)[:, :, :5]
+    first[:, :time] = whole[:-3]
+    store[[7, 0, 4], :time] = whole[-3:]
+    parts = [(first, range(batch - 3)), (store, (7, 0, 4))]
+    return kernels.Scattered(parts, time, lambda: whole)
+
+
+@pytest.mark.parametrize("store_agents", [5, 6], ids=["in place", "other strides"])
+@pytest.mark.parametrize("batch", [4, 15])
+def test_episodes_in_several_tensors_are_read_in_place(sparsify, batch, store_agents):
+    agent = ReferenceAgent(9 + 4 + 5, 16, 4)
+    sparsify(agent, 0.4)
+    weights = list(agent.parameters())
+    network = kernels.SparseAgent(dict(agent.named_parameters()), {})
+    pieces = torch.randn(batch, 6, 5, 9), torch.randn(batch, 6, 5, 4)
+    outer = torch.randn(batch, 6, 5, 4)
+    whole = kernels.AgentInputs(*pieces, ids=5)
+
+    inputs = kernels.AgentInputs(*(scattered(p, store_agents) for p in pieces), ids=5)
+
+    expected, ours = network(whole), network(inputs)
+    assert torch.equal(ours, expected)
+    assert torch.equal(network(inputs.of_agent(3)), network(whole.of_agent(3)))
+    assert torch.equal(inputs.dense(), whole.dense())
+    for pair in zip(
+        *(torch.autograd.grad(q, weights, outer) for q in (ours, expected)), strict=True
+    ):
+        assert torch.equal(*pair)
+
+
 def test_an_agents_own_inputs_have_its_id_without_last_actions_too(sparsify):
     agent = ReferenceAgent(9 + 5, 16, 4)
     sparsify(agent, 0.4)
