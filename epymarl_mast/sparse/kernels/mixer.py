@@ -18,7 +18,7 @@ from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.taken import Taken
-from epymarl_mast.sparse.kernels.workspace import Lease, Scratch
+from epymarl_mast.sparse.kernels.workspace import Scratch
 from epymarl_mast.sparse.vector import ParameterVector
 
 # The layers that read the state, as their rows follow each other in one matrix; layers on them.
@@ -101,18 +101,17 @@ class SparseMixer:
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             return _Mix.apply(self, values, actions, state, lengths, *inputs[1:])  # type: ignore[no-untyped-call, no-any-return]
         taken = _flat(values) if actions is None else Taken(values, actions).read()
-        return self.forward(taken, state, lengths, save=False)[0]
+        return self.forward(taken, state, lengths)[0]
 
     def forward(
-        self, agent_values: tuple[Any, ...], state: Tensor, lengths: Tensor | None, save: bool
+        self, agent_values: tuple[Any, ...], state: Tensor, lengths: Tensor | None
     ) -> tuple[Tensor, _Saved]:
-        """The team's value, and with ``save`` what the gradients need.
+        """The team's value, and what the gradients need.
 
         Args:
             agent_values: from :func:`.lanes.flat`.
             state: (B, T, S).
             lengths: (B,) or None.
-            save: whether a backward will follow.
         """
         batch, time, features = state.shape
         if features != self.state_features:
@@ -122,7 +121,6 @@ class SparseMixer:
         self.network.read()
         outputs = (np.empty if lengths is None else np.zeros)((batch, time, 1), np.float32)
         room = self._room_of(n_agents)
-        saved = Lease((len(lanes.steps) if save else 1) * room.stride)
         states, (state_batch, state_time, _) = flat(state)
         placed = (states, lanes.offsets(state_batch, state_time))
         call(
@@ -130,9 +128,9 @@ class SparseMixer:
             values, lanes.offsets(value_batch, value_time), *placed, self.two_layers,
             self._four(self.network.matrices), self._four(self.network.biases),
             outputs.reshape(-1), lanes.offsets(time, 1), self._sizes(n_agents),
-            saved.array, room.stride if save else 0, *room.forward.arrays,
+            *room.forward.arrays,
         )  # fmt: skip
-        return torch.from_numpy(outputs), _Saved(agent_values, placed, lanes, saved)
+        return torch.from_numpy(outputs), _Saved(agent_values, placed, lanes)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Any, list[Tensor]]:
         """The gradient (B, T, N) of the agents' values, and of each of the network's leaves."""
@@ -147,21 +145,22 @@ class SparseMixer:
         call(
             loops().mixer_backward,
             values, lanes.offsets(value_batch, value_time), *saved.placed_state, lanes.in_last,
-            self.two_layers, self._four(network.matrices), self._four(network.transposed),
+            self.two_layers, self._four(network.matrices), self._four(network.biases),
+            self._four(network.transposed),
             outer, lanes.offsets(outer_batch, outer_time),
             d_values.reshape(-1), lanes.offsets(time * n_agents, n_agents),
-            self._sizes(n_agents), network.spread, saved.features.array, room.stride,
-            *room.backward.arrays, self._four(network.d_matrices), self._four(network.d_biases),
+            self._sizes(n_agents), network.spread, *room.backward.arrays,
+            self._four(network.d_matrices), self._four(network.d_biases),
         )  # fmt: skip
         return d_values, network.gradients()
 
     def _room_of(self, n_agents: int) -> _Room:
         """Blocks that the kernels work in."""
         if self._room is None or self._room.n_agents != n_agents:
-            stride = self._saved_rows(n_agents) * LANES
+            kept = self._kept_rows(n_agents) * LANES
             state, agents = rounded(self.state_features) * LANES, rounded(n_agents) * LANES
-            backward = Scratch(state, agents, agents, LANES, stride)
-            self._room = _Room(n_agents, stride, Scratch(state, agents, LANES), backward)
+            forward = (kept, state, agents, LANES)
+            self._room = _Room(n_agents, Scratch(*forward), Scratch(*forward, agents, LANES, kept))
         return self._room
 
     def _four(self, layers: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -174,8 +173,8 @@ class SparseMixer:
     def _sizes(self, n_agents: int) -> tuple[int, int, int, int, int]:
         return n_agents, self.state_features, self.embed, *self._hypernets
 
-    def _saved_rows(self, n_agents: int) -> int:
-        """Features of a block that the backward needs."""
+    def _kept_rows(self, n_agents: int) -> int:
+        """Features that are computed of a block."""
         on_state = int(self.network.layers[0].matrix.shape[0])
         return on_state + self.embed * (n_agents + 2 if self.two_layers else 1)
 
@@ -184,7 +183,6 @@ class _Room(NamedTuple):
     """What follows from the number of agents."""
 
     n_agents: int
-    stride: int  # from the saved features of a block to those of the next
     forward: Scratch
     backward: Scratch
 
@@ -195,7 +193,6 @@ class _Saved(NamedTuple):
     agent_values: tuple[Any, ...]
     placed_state: tuple[Any, ...]
     lanes: Lanes
-    features: Lease
 
 
 class _Mix(torch.autograd.Function):
@@ -211,7 +208,7 @@ class _Mix(torch.autograd.Function):
     ) -> Tensor:
         ctx.taken = None if actions is None else Taken(values, actions)
         read = _flat(values) if ctx.taken is None else ctx.taken.read()
-        outputs, ctx.saved = mixer.forward(read, state, lengths, save=True)
+        outputs, ctx.saved = mixer.forward(read, state, lengths)
         ctx.mixer = mixer
         return outputs
 

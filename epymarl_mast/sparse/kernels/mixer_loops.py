@@ -34,6 +34,55 @@ from epymarl_mast.sparse.kernels.units import (
 
 
 @compiled
+def mix_block(
+    agent_values,
+    value_rows,
+    states,
+    state_rows,
+    lane0,
+    two_layers,
+    matrices,
+    biases,
+    sizes,
+    kept,
+    x,
+    q,
+    y,
+):
+    """The mixing network over one block of lanes, a lane being one step of one episode.
+
+    The layers that read the state are one matrix, by rows: for the weights of each agent, for
+    the final weights, bias (E), value (E). ``kept`` holds that matrix' outputs, then the mixing
+    weights (if they have a layer of their own) and the hidden units.
+    """
+    n_agents, n_state, embed, wide, narrow = sizes
+    w_state, w_value, w_first, w_final = matrices
+    b_state, b_value, b_first, b_final = biases
+    bias0 = (wide + narrow) * LANES
+    value0 = bias0 + embed * LANES
+    top = value0 + embed * LANES
+    weights = top if two_layers else 0
+    finals = weights + n_agents * embed * LANES
+    hidden0 = top + ((n_agents + 1) * embed * LANES if two_layers else 0)
+    pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+    pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
+    before_bias, before_value = wide + narrow, wide + narrow + embed
+    multiply(w_state, b_state, 0, before_bias, two_layers, x, 0, kept, 0)
+    multiply(w_state, b_state, before_bias, before_value, False, x, 0, kept, 0)
+    multiply(w_state, b_state, before_value, before_value + embed, True, x, 0, kept, 0)
+    if two_layers:
+        multiply(w_first, b_first, 0, n_agents * embed, False, kept, 0, kept, weights)
+        multiply(w_final, b_final, 0, embed, False, kept, wide * LANES, kept, finals)
+    multiply(w_value, b_value, 0, 1, False, kept, value0, y, 0)
+    for e in range(embed):
+        unit = e * LANES
+        mix_unit(
+            q, kept, weights + unit, embed * LANES, kept, bias0 + unit, n_agents,
+            kept, finals + unit, kept, hidden0 + unit, y,
+        )  # fmt: skip
+
+
+@compiled
 def mixer_forward(
     agent_values,
     value_rows,
@@ -45,49 +94,17 @@ def mixer_forward(
     outputs,
     output_rows,
     sizes,
-    saved,
-    saved_stride,
+    kept,
     x,
     q,
     y,
 ):
-    """The mixing network over blocks of lanes, a lane being one step of one episode.
-
-    The layers that read the state are one matrix, by rows: for the weights of each agent, for
-    the final weights, bias (E), value (E). ``saved`` holds for each block (one block only if its
-    stride is 0) that matrix' outputs, then the mixing weights (if they have a layer of their
-    own) and the hidden units.
-    """
-    n_agents, n_state, embed, wide, narrow = sizes
-    w_state, w_value, w_first, w_final = matrices
-    b_state, b_value, b_first, b_final = biases
-    bias0 = (wide + narrow) * LANES
-    value0 = bias0 + embed * LANES
-    top = value0 + embed * LANES
-    weights = top if two_layers else 0
-    finals = weights + n_agents * embed * LANES
-    hidden0 = top + ((n_agents + 1) * embed * LANES if two_layers else 0)
-    for block in range(len(state_rows) // LANES):
-        lane0 = block * LANES
-        at = block * saved_stride
-        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
-        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
-        before_bias, before_value = wide + narrow, wide + narrow + embed
-        multiply(w_state, b_state, 0, before_bias, two_layers, x, 0, saved, at)
-        multiply(w_state, b_state, before_bias, before_value, False, x, 0, saved, at)
-        multiply(w_state, b_state, before_value, before_value + embed, True, x, 0, saved, at)
-        if two_layers:
-            rows = n_agents * embed
-            multiply(w_first, b_first, 0, rows, False, saved, at, saved, at + weights)
-            narrow0 = at + wide * LANES
-            multiply(w_final, b_final, 0, embed, False, saved, narrow0, saved, at + finals)
-        multiply(w_value, b_value, 0, 1, False, saved, at + value0, y, 0)
-        for e in range(embed):
-            unit = e * LANES
-            mix_unit(
-                q, saved, at + weights + unit, embed * LANES, saved, at + bias0 + unit, n_agents,
-                saved, at + finals + unit, saved, at + hidden0 + unit, y,
-            )  # fmt: skip
+    """The mixing network over blocks of lanes; kept, x, q and y are room for one."""
+    for lane0 in range(0, len(state_rows), LANES):
+        mix_block(
+            agent_values, value_rows, states, state_rows, lane0, two_layers, matrices, biases,
+            sizes, kept, x, q, y,
+        )  # fmt: skip
         for lane in range(LANES):
             outputs[output_rows[lane0 + lane]] = y[lane]
 
@@ -101,6 +118,7 @@ def mixer_backward(
     lanes_in_last,
     two_layers,
     matrices,
+    biases,
     transposed,
     d_outputs,
     output_rows,
@@ -108,18 +126,22 @@ def mixer_backward(
     d_value_rows,
     sizes,
     spread,
-    saved,
-    saved_stride,
+    kept,
     x,
     q,
+    y,
     dq,
     dy,
-    d_saved,
+    d_kept,
     d_values,
     d_biases,
 ):
-    """Gradients of :func:`mixer_forward`; ``d_saved`` mirrors one block of ``saved``."""
-    n_agents, n_state, embed, wide, narrow = sizes
+    """Gradients of :func:`mixer_forward`, computed again block by block.
+
+    That costs less than to write what it computed for all blocks, and to read it from memory:
+    one block stays in the cache. ``d_kept`` mirrors ``kept``.
+    """
+    n_agents, _, embed, wide, narrow = sizes
     w_state, w_value, w_first, w_final = matrices
     _, w_value_t, w_first_t, w_final_t = transposed
     d_state_values, d_value_values, d_first_values, d_final_values = d_values
@@ -133,9 +155,10 @@ def mixer_backward(
     blocks = len(state_rows) // LANES
     for block in range(blocks):
         lane0 = block * LANES
-        at = block * saved_stride
-        pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
-        pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
+        mix_block(
+            agent_values, value_rows, states, state_rows, lane0, two_layers, matrices, biases,
+            sizes, kept, x, q, y,
+        )  # fmt: skip
         for lane in range(LANES):
             dy[lane] = d_outputs[output_rows[lane0 + lane]]
         if block == blocks - 1:
@@ -144,9 +167,9 @@ def mixer_backward(
         for e in range(embed):
             unit = e * LANES
             mix_unit_backward(
-                q, saved, at + weights + unit, embed * LANES, n_agents,
-                saved, at + finals + unit, saved, at + hidden0 + unit, dy, dq,
-                d_saved, weights + unit, d_saved, bias0 + unit, d_saved, finals + unit,
+                q, kept, weights + unit, embed * LANES, n_agents,
+                kept, finals + unit, kept, hidden0 + unit, dy, dq,
+                d_kept, weights + unit, d_kept, bias0 + unit, d_kept, finals + unit,
             )  # fmt: skip
         if block < blocks - 1 or lanes_in_last == LANES:
             unpack(dq, 0, n_agents, d_agent_values, d_value_rows, lane0, 0)
@@ -154,23 +177,21 @@ def mixer_backward(
             for lane in range(lanes_in_last):
                 for agent in range(n_agents):
                     d_agent_values[d_value_rows[lane0 + lane] + agent] = dq[agent * LANES + lane]
-        multiply_where_positive(w_value_t, embed, dy, 0, saved, at + value0, d_saved, value0)
+        multiply_where_positive(w_value_t, embed, dy, 0, kept, value0, d_kept, value0)
         if two_layers:
             narrow0 = wide * LANES
-            multiply_where_positive(w_first_t, wide, d_saved, weights, saved, at, d_saved, 0)
+            multiply_where_positive(w_first_t, wide, d_kept, weights, kept, 0, d_kept, 0)
             multiply_where_positive(
-                w_final_t, narrow, d_saved, finals, saved, at + narrow0, d_saved, narrow0
+                w_final_t, narrow, d_kept, finals, kept, narrow0, d_kept, narrow0
             )
             add_weight_gradient(
-                w_first, saved, at, 0, d_saved, weights, 0, 1, spread, d_first_values, d_first_bias
+                w_first, kept, 0, 0, d_kept, weights, 0, 1, spread, d_first_values, d_first_bias
             )
             add_weight_gradient(
-                w_final, saved, at + narrow0, 0, d_saved, finals, 0, 1, spread,
+                w_final, kept, narrow0, 0, d_kept, finals, 0, 1, spread,
                 d_final_values, d_final_bias,
             )  # fmt: skip
         add_weight_gradient(
-            w_value, saved, at + value0, 0, dy, 0, 0, 1, spread, d_value_values, d_value_bias
+            w_value, kept, value0, 0, dy, 0, 0, 1, spread, d_value_values, d_value_bias
         )
-        add_weight_gradient(
-            w_state, x, 0, 0, d_saved, 0, 0, 1, spread, d_state_values, d_state_bias
-        )
+        add_weight_gradient(w_state, x, 0, 0, d_kept, 0, 0, 1, spread, d_state_values, d_state_bias)
