@@ -162,17 +162,15 @@ class SparseAgent:
         network = self.network
         network.clear_gradients()
         network.transpose()
-        # Steps whose gradients are summed in registers: more pays where sums are costly.
-        tile = 1 if network.spread else 2
         core = network.layers[1].matrix.shape[0]
-        features = (self._input_room, rounded(self.actions), self.hidden, core)
-        scratch = Scratch(*(tile * LANES * n for n in features), self.hidden * LANES)
+        features = (self._input_room, rounded(self.actions), self.hidden, core, self.hidden)
+        scratch = Scratch(*(LANES * n for n in features))
         target, (by_batch, by_time, by_agent, _) = flat(d_outputs)
         call(
             loops().agent_backward,
             inputs.placed(lanes), lanes.steps, lanes.in_last, self.recurrent,
-            network.matrices, network.transposed,
-            target, lanes.offsets(by_batch, by_agent), by_time, self._sizes, tile,
+            network.transposed,
+            target, lanes.offsets(by_batch, by_agent), by_time, self._sizes,
             network.spread, zh.array, gates.array, *scratch.arrays,
             network.d_matrices, network.d_biases,
         )  # fmt: skip

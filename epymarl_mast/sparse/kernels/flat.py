@@ -96,11 +96,10 @@ class FlatNetwork:
                 for part, layer in zip(self._of_layers, self.layers, strict=True)
             ]
         )
-        summed = (self._weights, self._bias, self._second_bias)
-        sources = np.arange(len(self._weights) + len(self._bias))
-        sources = np.concatenate([sources, sources[len(self._weights) :]])
-        there = np.concatenate(summed)
-        self._targets, self._sources = there[there < self._count], sources[there < self._count]
+        self._weight_targets = self._weights[self._by_columns]
+        bias = np.concatenate([self._bias, self._second_bias])
+        there = np.flatnonzero(bias < self._count)
+        self._bias_targets, self._bias_sources = bias[there], there % len(self._bias)
 
     def _bias_places(self, starts: Mapping[str, int]) -> tuple[Indices, Indices]:
         """Where the bias of each row lies, and the second one of rows that have two."""
@@ -122,11 +121,12 @@ class FlatNetwork:
         self.transposed = tuple(m.transposed(self._turned[part]) for m, part in parts)
         self.biases: tuple[Floats, ...] = tuple(self._row_bias[rows] for rows in self._rows)
         self.spread = len(self._weights) <= _SPREAD_UP_TO
-        width = _WIDTH if self.spread else 1
-        sizes = [m.kept for m in matrices] + [m.shape[0] for m in matrices]
-        self._sums = np.empty(sum(sizes) * width, np.float32)
-        sums = tuple(self._sums[part] for part in _slices([size * width for size in sizes]))
-        self.d_matrices, self.d_biases = sums[: len(matrices)], sums[len(matrices) :]
+        self._d_weights = np.empty(len(self._weights) * (_WIDTH if self.spread else 1), np.float32)
+        self._d_bias = np.empty(len(self._bias) * _WIDTH, np.float32)
+        by_layer = _slices([m.kept * (_WIDTH if self.spread else 1) for m in matrices])
+        self.d_matrices = tuple(self._d_weights[part] for part in by_layer)
+        rows = _slices([m.shape[0] * _WIDTH for m in matrices])
+        self.d_biases = tuple(self._d_bias[part] for part in rows)
 
     def read(self) -> None:
         """Take the kept weights and biases as they are now; those stay until the next call."""
@@ -141,13 +141,17 @@ class FlatNetwork:
 
     def clear_gradients(self) -> None:
         """Set the sums to 0."""
-        self._sums.fill(0.0)
+        self._d_weights.fill(0.0)
+        self._d_bias.fill(0.0)
 
     def gradients(self) -> list[Tensor]:
         """The gradient of each of the leaves from the sums, 0 where no weight is kept."""
         whole = np.zeros(self._count, np.float32)
-        width = _WIDTH if self.spread else 1
-        call(loops().add_up, self._sums, width, self._sources, self._targets, whole)
+        call(
+            loops().add_up,
+            self._d_weights, self.spread, self._weight_targets,
+            self._d_bias, self._bias_sources, self._bias_targets, whole,
+        )  # fmt: skip
         gradient = torch.from_numpy(whole)
         whole_is_leaf = self.leaves[0] is self._vector.tensor
         return [gradient] if whole_is_leaf else self._vector.split(gradient)

@@ -118,7 +118,7 @@ class SparseMixer:
             loops().mixer_backward,
             values, lanes.offsets(value_batch, value_time),
             states, lanes.offsets(state_batch, state_time), lanes.in_last, self.two_layers,
-            self._four(network.matrices), self._four(network.transposed),
+            self._four(network.transposed),
             outer, lanes.offsets(outer_batch, outer_time), flat(d_values)[0],
             self._sizes(n_agents), network.spread, saved.features.array, saved.stride,
             *scratch.arrays, self._four(network.d_matrices), self._four(network.d_biases),

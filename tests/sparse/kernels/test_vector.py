@@ -69,35 +69,39 @@ def test_nan_and_infinity():
 
 @pytest.mark.parametrize("density", [0.0, 0.05, 0.4, 1.0])
 @pytest.mark.parametrize("spread", [True, False])
-@pytest.mark.parametrize("steps", [1, 3])
-def test_products(density, spread, steps):
-    rows, columns = 37, 45
+def test_products(density, spread):
+    rows, columns = 137, 45
     mask = torch.rand(rows, columns) < density
     weight = torch.randn(rows, columns) * mask
     matrix = stacked(SparseMatrix.from_mask(mask))
     kept = weight[mask].numpy()  # one matrix' rows are in this order
-    x = np.random.standard_normal((steps, columns, LANES)).astype(np.float32)
-    g = np.random.standard_normal((steps, rows, LANES)).astype(np.float32)
+    turned = matrix.transposed(kept[matrix.by_columns])
+    x = np.random.standard_normal((columns, LANES)).astype(np.float32)
+    g = np.random.standard_normal((rows, LANES)).astype(np.float32)
     bias = np.random.standard_normal(rows).astype(np.float32)
     y, dx = np.zeros((rows, LANES), np.float32), np.ones((columns, LANES), np.float32)
+    dx_relu = np.full_like(dx, np.nan)
     size = 16 if spread else 1
-    d_values, d_bias = np.zeros(matrix.kept * size, np.float32), np.zeros(rows * size, np.float32)
+    d_values, d_bias = np.zeros(matrix.kept * size, np.float32), np.zeros(rows * 16, np.float32)
     dense = weight.numpy()
+    flat_x, flat_g = x.ravel(), g.ravel()
 
-    loops.multiply(matrix.csr(kept), bias, 0, rows, False, x.ravel(), 0, y.ravel(), 0)
-    loops.multiply_add(
-        matrix.transposed(kept[matrix.by_columns]), 0, columns, g.ravel(), 0, dx.ravel(), 0
-    )
-    loops.add_weight_gradient(
-        matrix.csr(kept), x.ravel(), 0, columns * LANES, g.ravel(), 0, rows * LANES,
-        steps, spread, d_values, d_bias,
+    loops.multiply(matrix.csr(kept), bias, 0, rows, False, flat_x, 0, y.ravel(), 0)
+    loops.back_add(
+        turned, 0, columns, spread, flat_g, 0, flat_x, 0, dx.ravel(), 0, d_values
     )  # fmt: skip
+    loops.back_relu(
+        turned, columns, spread, flat_g, 0, flat_x, 0, dx_relu.ravel(), 0, d_values
+    )  # fmt: skip
+    loops.back_weights(turned, spread, flat_g, 0, flat_x, 0, d_values)
+    loops.back_bias(rows, flat_g, 0, d_bias)
 
-    np.testing.assert_allclose(y, dense @ x[0] + bias[:, None], atol=1e-4)
-    np.testing.assert_allclose(dx, 1 + dense.T @ g[0], atol=1e-4)
-    gradient = np.einsum("sol,sil->oi", g, x)[mask.numpy()]
-    np.testing.assert_allclose(d_values.reshape(-1, size).sum(1), gradient, atol=1e-3)
-    np.testing.assert_allclose(d_bias.reshape(-1, size).sum(1), g.sum((0, 2)), atol=1e-3)
+    np.testing.assert_allclose(y, dense @ x + bias[:, None], atol=1e-4)
+    np.testing.assert_allclose(dx, 1 + dense.T @ g, atol=1e-4)
+    np.testing.assert_allclose(dx_relu, np.where(x > 0, dense.T @ g, 0), atol=1e-4)
+    by_columns = 3 * (x @ g.T)[mask.numpy().T]  # each of the three adds it once
+    np.testing.assert_allclose(d_values.reshape(-1, size).sum(1), by_columns, atol=1e-3)
+    np.testing.assert_allclose(d_bias.reshape(-1, 16).sum(1), g.sum(1), atol=1e-3)
 
 
 @pytest.mark.parametrize("features", [1, 15, 16, 17, 40])
