@@ -10,6 +10,10 @@ one vector wide. The places of features that the kernels read (``columns``) coun
 
 from __future__ import annotations
 
+from epymarl_mast.sparse.kernels.activations import (
+    sigmoid,
+    tanh,
+)
 from epymarl_mast.sparse.kernels.emit import (
     INDEX,
     Builder,
@@ -22,10 +26,8 @@ from epymarl_mast.sparse.kernels.emit import (
     loop,
     operation,
     relu,
-    sigmoid,
     splat,
     store,
-    tanh,
 )
 
 

@@ -35,19 +35,6 @@ FLOATS = ir.VectorType(FLOAT, WIDTH)
 INTS = ir.VectorType(INT, WIDTH)
 BYTES = ir.IntType(8).as_pointer()
 
-# 2**f on [-1/2, 1/2], relative error 8e-8
-_EXP2 = (
-    1.0,
-    0.6931469440460205,
-    0.24022120237350464,
-    0.05550713464617729,
-    0.009675540961325169,
-    0.0013276430545374751,
-)
-_LOG2_E = 1.4426950216293335
-_ROUND = 12582912.0  # 1.5 * 2**23: adding it rounds to an integer, held in the low bits
-_EXP_BOUND = 86.0  # beyond, e**x leaves the normal float32 numbers
-
 Value = Any  # llvmlite's values and builders have no useful types
 Builder = Any
 
@@ -160,45 +147,6 @@ def loop(
     b.branch(head)
     b.position_at_end(after)
     return phis
-
-
-def exp(b: Builder, x: Value) -> Value:
-    """e**x within 86 of 0, beyond which it stays there; relative error 1e-6 near 0."""
-    low, high = constant(-_EXP_BOUND), constant(_EXP_BOUND)
-    # In this form both are one instruction, and NaN stays NaN.
-    x = b.select(b.fcmp_ordered("<", x, low), low, x)
-    x = b.select(b.fcmp_ordered(">", x, high), high, x)
-    rounded = fma(b, x, constant(_LOG2_E), constant(_ROUND))
-    whole = b.fsub(rounded, constant(_ROUND))
-    fraction = fma(b, x, constant(_LOG2_E), b.fneg(whole))
-    power = constant(_EXP2[-1])
-    for coefficient in _EXP2[-2::-1]:
-        power = fma(b, power, fraction, constant(coefficient))
-    # Multiply by 2**whole in the exponent's bits; the shift drops all but the integer's low bits.
-    shift = b.shl(b.bitcast(rounded, INTS), ir.Constant(INTS, [23] * WIDTH))
-    return b.bitcast(b.add(b.bitcast(power, INTS), shift), FLOATS)
-
-
-def reciprocal(b: Builder, x: Value) -> Value:
-    """1 / x for 1 <= x < 1e38, error 1e-7: three times the throughput of a vector division."""
-    magic = ir.Constant(INTS, [0x7EF311C7] * WIDTH)
-    guess = b.bitcast(b.sub(magic, b.bitcast(x, INTS)), FLOATS)
-    negative = b.fneg(x)
-    for _ in range(2):  # error e -> e**3, from 0.13
-        error = fma(b, negative, guess, constant(1.0))
-        guess = fma(b, guess, fma(b, error, error, error), guess)
-    return guess
-
-
-def sigmoid(b: Builder, x: Value) -> Value:
-    """1 / (1 + e**-x)."""
-    return reciprocal(b, b.fadd(constant(1.0), exp(b, b.fneg(x))))
-
-
-def tanh(b: Builder, x: Value) -> Value:
-    """1 - 2 / (e**2x + 1)."""
-    inverse = reciprocal(b, b.fadd(constant(1.0), exp(b, b.fadd(x, x))))
-    return fma(b, constant(-2.0), inverse, constant(1.0))
 
 
 def positive(b: Builder, x: Value) -> Value:

@@ -9,6 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from epymarl_mast.sparse.kernels.activations import (
+    exp,
+    sigmoid,
+    tanh,
+)
 from epymarl_mast.sparse.kernels.emit import (
     FLOAT,
     INDEX,
@@ -21,18 +26,15 @@ from epymarl_mast.sparse.kernels.emit import (
     bias_of,
     constant,
     dot,
-    exp,
     fma,
     index,
     load,
     loop,
     operation,
     positive,
-    sigmoid,
     sign_of,
     splat,
     store,
-    tanh,
 )
 
 # ------------------------------------------------------------------------------ GRU cell

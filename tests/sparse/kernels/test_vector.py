@@ -1,5 +1,9 @@
 """Vector functions and the two sparse products by themselves."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,7 @@ if not kernels.available():
 
 from numba import njit  # noqa: E402
 
-from epymarl_mast.sparse.kernels import emit, loops  # noqa: E402
+from epymarl_mast.sparse.kernels import activations, emit, loops  # noqa: E402
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, stacked  # noqa: E402
 
 
@@ -27,15 +31,25 @@ def over_all(function):
     return run
 
 
-@pytest.mark.parametrize(
+@pytest.fixture(params=[True, False], ids=["avx512", "avx2"])
+def instructions(request, monkeypatch):
+    if request.param and not activations.has_avx512():
+        pytest.skip("no AVX-512 here")
+    monkeypatch.setattr(activations, "has_avx512", lambda: request.param)
+
+
+BOUNDED = pytest.mark.parametrize(
     ("operation", "reference"),
     [
-        (emit.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
-        (emit.tanh, np.tanh),
+        (activations.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+        (activations.tanh, np.tanh),
     ],
     ids=["sigmoid", "tanh"],
 )
-def test_bounded_functions(operation, reference):
+
+
+@BOUNDED
+def test_bounded_functions(instructions, operation, reference):
     x = np.linspace(-100, 100, 1 << 20, dtype=np.float32)
     y = np.empty_like(x)
 
@@ -44,27 +58,40 @@ def test_bounded_functions(operation, reference):
     assert np.abs(y - reference(x.astype(np.float64))).max() <= 1e-6
 
 
+@BOUNDED
+def test_nan_and_infinity(instructions, operation, reference):
+    x = np.zeros(16, np.float32)
+    x[:5] = np.nan, np.inf, -np.inf, 3e38, -3e38
+    y = np.empty_like(x)
+
+    over_all(operation)(x, y)
+
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(y, reference(x.astype(np.float64)), atol=1e-6)
+
+
+def test_denying_avx512_is_obeyed():
+    program = """
+from epymarl_mast.sparse.kernels import activations
+print(activations.has_avx512())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={**os.environ, "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
+    )  # fmt: skip
+    assert done.stdout == "False\n"
+
+
 def test_exp():
     x = np.linspace(-85, 85, 1 << 20, dtype=np.float32)
     y = np.empty_like(x)
 
-    over_all(emit.exp)(x, y)
+    over_all(activations.exp)(x, y)
 
     exact = np.exp(x.astype(np.float64))
     relative = np.abs(y - exact) / exact
     assert relative[np.abs(x) <= 10].max() <= 1e-6
     assert relative.max() <= 1e-5  # the argument's own rounding, at large arguments
-
-
-def test_nan_and_infinity():
-    x = np.zeros(16, np.float32)
-    x[:3] = np.nan, np.inf, -np.inf
-    y = np.empty_like(x)
-
-    over_all(emit.sigmoid)(x, y)
-
-    assert np.isnan(y[0])
-    np.testing.assert_allclose(y[1:4], [1, 0, 0.5], atol=1e-6)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.05, 0.4, 1.0])
