@@ -47,8 +47,9 @@ class FlatNetwork:
         matrices: of each layer, as last read.
         transposed: the transpose of each, as last made.
         biases: (O,) of each layer, as last read.
-        d_matrices, d_biases: where the kernels sum the gradients of each layer.
-        spread: whether they sum each as 16 numbers, see products.py; for many kept weights those
+        d_matrices: where the kernels sum the gradients of each layer's weights, by columns.
+        d_biases: where they sum those of its biases, each as 16 numbers.
+        spread: whether a weight's is 16 numbers too, see products.py; for many kept weights those
             would neither fit the cache nor be worth their memory.
 
     Raises:
