@@ -112,8 +112,8 @@ class SparseAgent:
         call(
             loops().agent_backward,
             inputs.placed(plan.lanes), plan.lanes.steps, plan.lanes.in_last, self.recurrent,
-            network.matrices, network.transposed,
-            target, plan.lanes.offsets(by_batch, by_agent), by_time, self._sizes, self._tile,
+            network.transposed,
+            target, plan.lanes.offsets(by_batch, by_agent), by_time, self._sizes,
             network.spread, zh.array, gates.array, *self._backward_room.arrays,
             network.d_matrices, network.d_biases,
         )  # fmt: skip
@@ -141,11 +141,8 @@ class SparseAgent:
         """Blocks that the kernels work in."""
         self._forward_room = Scratch(self._input_room * LANES, rounded(self.actions) * LANES)
         core = self.network.layers[1].matrix.shape[0]
-        # Steps whose gradients are summed in registers: more pays where sums are costly.
-        self._tile = 1 if self.network.spread else 2
-        features = (self._input_room, rounded(self.actions), self.hidden, core)
-        sizes = (self._tile * LANES * n for n in features)
-        self._backward_room = Scratch(*sizes, self.hidden * LANES)
+        features = (self._input_room, rounded(self.actions), self.hidden, core, self.hidden)
+        self._backward_room = Scratch(*(LANES * n for n in features))
 
     @property
     def _input_room(self) -> int:

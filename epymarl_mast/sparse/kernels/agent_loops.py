@@ -17,15 +17,15 @@ from epymarl_mast.sparse.kernels.cache import (
 )
 from epymarl_mast.sparse.kernels.emit import (
     LANES,
-    WIDTH,
 )
 from epymarl_mast.sparse.kernels.loops import (
-    add_weight_gradient,
+    back_add,
+    back_bias,
+    back_relu,
+    back_weights,
     clear,
     clear_lanes,
     multiply,
-    multiply_add,
-    multiply_where_positive,
     pack,
     unpack,
 )
@@ -133,13 +133,11 @@ def agent_backward(
     steps,
     lanes_in_last,
     recurrent,
-    matrices,
     transposed,
     d_outputs,
     output_rows,
     output_stride,
     sizes,
-    tile,
     spread,
     zh,
     gates,
@@ -153,62 +151,41 @@ def agent_backward(
 ):
     """Gradients of all weights of :func:`agent_forward`, which saved ``zh`` and ``gates``.
 
-    Steps go backward in tiles; x, dq, dz and d_core (the gradients of the pre-activations) hold
-    one tile, over which each kept weight's gradient is summed in registers. Gradient arrays are
-    added to.
+    x, dq, dz and d_core (the gradients of the pre-activations) hold one step. Gradient arrays are
+    added to; those of weights are in the order of the transposed matrices.
     """
-    n_inputs, hidden, n_outputs = sizes
-    w_in, w_core, w_out = matrices
-    _, w_core_t, w_out_t = transposed
+    _, hidden, n_outputs = sizes
+    w_in_t, w_core_t, w_out_t = transposed
     d_in_values, d_core_values, d_out_values = d_values
     d_in_bias, d_core_bias, d_out_bias = d_biases
     block_size = hidden * LANES
-    x_size = ((n_inputs + WIDTH - 1) // WIDTH + 1) * WIDTH * LANES
-    q_size = (n_outputs + WIDTH - 1) // WIDTH * WIDTH * LANES
-    core_size = 4 * block_size if recurrent else block_size
     slot = 0
     for block in range(len(steps)):
         lane0 = block * LANES
         clear(dh, 0, block_size)
-        last = steps[block]
-        while last > 0:
-            first = max(0, last - tile)
-            for t in range(last - 1, first - 1, -1):
-                i = t - first
-                now = (slot + t) * 2 * block_size
-                dq0, dz0, core0 = i * q_size, i * block_size, i * core_size
-                pack_inputs(inputs, lane0, t, -1, x, i * x_size)
-                shift = t * output_stride
-                pack(d_outputs, output_rows, lane0, shift, n_outputs, -output_stride, dq, dq0)
-                if block == len(steps) - 1 and lanes_in_last < LANES:
-                    clear_lanes(dq, dq0, n_outputs, lanes_in_last)
-                if recurrent:
-                    multiply_add(w_out_t, 0, hidden, dq, dq0, dh, 0)
-                    for j in range(hidden):
-                        at = j * LANES
-                        gates0 = ((slot - block + t) * hidden + j) * 4 * LANES
-                        gru_unit_backward(
-                            dh, at, gates, gates0, zh, now + block_size + at,
-                            d_core, core0 + at, block_size,
-                        )  # fmt: skip
-                    multiply_add(w_core_t, hidden, 2 * hidden, d_core, core0, dh, 0)
-                else:
-                    after = now + block_size
-                    multiply_where_positive(w_out_t, hidden, dq, dq0, zh, after, d_core, core0)
-                multiply_where_positive(w_core_t, hidden, d_core, core0, zh, now, dz, dz0)
-            count = last - first
-            bottom = (slot + first) * 2 * block_size
-            step = 2 * block_size
-            add_weight_gradient(
-                w_core, zh, bottom, step, d_core, 0, core_size, count, spread,
-                d_core_values, d_core_bias,
-            )  # fmt: skip
-            add_weight_gradient(
-                w_in, x, 0, x_size, dz, 0, block_size, count, spread, d_in_values, d_in_bias
-            )
-            new = bottom + (step if recurrent else 0) + block_size
-            add_weight_gradient(
-                w_out, zh, new, step, dq, 0, q_size, count, spread, d_out_values, d_out_bias
-            )
-            last = first
+        for t in range(steps[block] - 1, -1, -1):
+            now = (slot + t) * 2 * block_size
+            state = now + block_size
+            pack_inputs(inputs, lane0, t, -1, x, 0)
+            shift = t * output_stride
+            pack(d_outputs, output_rows, lane0, shift, n_outputs, -output_stride, dq, 0)
+            if block == len(steps) - 1 and lanes_in_last < LANES:
+                clear_lanes(dq, 0, n_outputs, lanes_in_last)
+            if recurrent:
+                after = state + 2 * block_size
+                back_add(w_out_t, 0, hidden, spread, dq, 0, zh, after, dh, 0, d_out_values)
+                for j in range(hidden):
+                    at = j * LANES
+                    gates0 = ((slot - block + t) * hidden + j) * 4 * LANES
+                    gru_unit_backward(dh, at, gates, gates0, zh, state + at, d_core, at, block_size)
+                back_add(
+                    w_core_t, hidden, 2 * hidden, spread, d_core, 0, zh, state, dh, 0, d_core_values
+                )
+            else:
+                back_relu(w_out_t, hidden, spread, dq, 0, zh, state, d_core, 0, d_out_values)
+            back_relu(w_core_t, hidden, spread, d_core, 0, zh, now, dz, 0, d_core_values)
+            back_weights(w_in_t, spread, dz, 0, x, 0, d_in_values)
+            back_bias(n_outputs, dq, 0, d_out_bias)
+            back_bias((4 if recurrent else 1) * hidden, d_core, 0, d_core_bias)
+            back_bias(hidden, dz, 0, d_in_bias)
         slot += steps[block] + 1

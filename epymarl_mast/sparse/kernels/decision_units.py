@@ -10,6 +10,10 @@ one vector wide. The places of features that the kernels read (``columns``) coun
 
 from __future__ import annotations
 
+from epymarl_mast.sparse.kernels.activations import (
+    sigmoid,
+    tanh,
+)
 from epymarl_mast.sparse.kernels.emit import (
     INDEX,
     Builder,
@@ -25,7 +29,6 @@ from epymarl_mast.sparse.kernels.emit import (
     splat,
     store,
 )
-from epymarl_mast.sparse.kernels.functions import sigmoid, tanh
 
 
 def _row(

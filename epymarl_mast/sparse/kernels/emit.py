@@ -35,19 +35,6 @@ FLOATS = ir.VectorType(FLOAT, WIDTH)
 INTS = ir.VectorType(INT, WIDTH)
 BYTES = ir.IntType(8).as_pointer()
 
-# 2**f on [-1/2, 1/2], relative error 8e-8
-_EXP2 = (
-    1.0,
-    0.6931469440460205,
-    0.24022120237350464,
-    0.05550713464617729,
-    0.009675540961325169,
-    0.0013276430545374751,
-)
-_LOG2_E = 1.4426950216293335
-_ROUND = 12582912.0  # 1.5 * 2**23: adding it rounds to an integer, held in the low bits
-_EXP_BOUND = 86.0  # beyond, e**x leaves the normal float32 numbers
-
 Value = Any  # llvmlite's values and builders have no useful types
 Builder = Any
 
@@ -160,23 +147,6 @@ def loop(
     b.branch(head)
     b.position_at_end(after)
     return phis
-
-
-def exp(b: Builder, x: Value) -> Value:
-    """e**x within 86 of 0, beyond which it stays there; relative error 1e-6 near 0."""
-    low, high = constant(-_EXP_BOUND), constant(_EXP_BOUND)
-    # In this form both are one instruction, and NaN stays NaN.
-    x = b.select(b.fcmp_ordered("<", x, low), low, x)
-    x = b.select(b.fcmp_ordered(">", x, high), high, x)
-    rounded = fma(b, x, constant(_LOG2_E), constant(_ROUND))
-    whole = b.fsub(rounded, constant(_ROUND))
-    fraction = fma(b, x, constant(_LOG2_E), b.fneg(whole))
-    power = constant(_EXP2[-1])
-    for coefficient in _EXP2[-2::-1]:
-        power = fma(b, power, fraction, constant(coefficient))
-    # Multiply by 2**whole in the exponent's bits; the shift drops all but the integer's low bits.
-    shift = b.shl(b.bitcast(rounded, INTS), ir.Constant(INTS, [23] * WIDTH))
-    return b.bitcast(b.add(b.bitcast(power, INTS), shift), FLOATS)
 
 
 def positive(b: Builder, x: Value) -> Value:

@@ -47,8 +47,9 @@ class FlatNetwork:
         matrices: of each layer, as last read.
         transposed: the transpose of each, as of the last :meth:`start_gradients`.
         biases: (O,) of each layer, as last read.
-        d_matrices, d_biases: where the kernels sum the gradients of each layer.
-        spread: whether they sum each as 16 numbers, see products.py; for many kept weights those
+        d_matrices: where the kernels sum the gradients of each layer's weights, by columns.
+        d_biases: where they sum those of its biases, each as 16 numbers.
+        spread: whether a weight's is 16 numbers too, see products.py; for many kept weights those
             would neither fit the cache nor be worth their memory.
 
     Raises:
@@ -96,11 +97,10 @@ class FlatNetwork:
                 for part, layer in zip(self._of_layers, self.layers, strict=True)
             ]
         )
-        summed = (self._weights, self._bias, self._second_bias)
-        sources = np.arange(len(self._weights) + len(self._bias))
-        sources = np.concatenate([sources, sources[len(self._weights) :]])
-        there = np.concatenate(summed)
-        self._targets, self._sources = there[there < self._count], sources[there < self._count]
+        self._weight_targets = self._weights[self._by_columns]
+        bias = np.concatenate([self._bias, self._second_bias])
+        there = np.flatnonzero(bias < self._count)
+        self._bias_targets, self._bias_sources = bias[there], there % len(self._bias)
 
     def _bias_places(self, starts: Mapping[str, int]) -> tuple[Indices, Indices]:
         """Where the bias of each row lies, and the second one of rows that have two."""
@@ -122,11 +122,12 @@ class FlatNetwork:
         self.transposed = tuple(m.transposed(self._turned[part]) for m, part in parts)
         self.biases: tuple[Floats, ...] = tuple(self._row_bias[rows] for rows in self._rows)
         self.spread = len(self._weights) <= _SPREAD_UP_TO
-        width = _WIDTH if self.spread else 1
-        sizes = [m.kept for m in matrices] + [m.shape[0] for m in matrices]
-        self._sums = np.empty(sum(sizes) * width, np.float32)
-        sums = tuple(self._sums[part] for part in _slices([size * width for size in sizes]))
-        self.d_matrices, self.d_biases = sums[: len(matrices)], sums[len(matrices) :]
+        self._d_weights = np.empty(len(self._weights) * (_WIDTH if self.spread else 1), np.float32)
+        self._d_bias = np.empty(len(self._bias) * _WIDTH, np.float32)
+        by_layer = _slices([m.kept * (_WIDTH if self.spread else 1) for m in matrices])
+        self.d_matrices = tuple(self._d_weights[part] for part in by_layer)
+        rows = _slices([m.shape[0] * _WIDTH for m in matrices])
+        self.d_biases = tuple(self._d_bias[part] for part in rows)
 
     def read(self) -> None:
         """Take the kept weights and biases as they are now; those stay until the next call."""
@@ -139,13 +140,19 @@ class FlatNetwork:
 
     def start_gradients(self) -> None:
         """Make ``transposed`` of the weights that were read last, and set all sums to 0."""
-        call(loops().start_gradients, self._kept, self._by_columns, self._turned, self._sums)
+        call(
+            loops().start_gradients,
+            self._kept, self._by_columns, self._turned, self._d_weights, self._d_bias,
+        )  # fmt: skip
 
     def gradients(self) -> list[Tensor]:
         """The gradient of each of the leaves from the sums, 0 where no weight is kept."""
         whole = np.empty(self._count, np.float32)
-        width = _WIDTH if self.spread else 1
-        call(loops().end_gradients, self._sums, width, self._sources, self._targets, whole)
+        call(
+            loops().end_gradients,
+            self._d_weights, self.spread, self._weight_targets,
+            self._d_bias, self._bias_sources, self._bias_targets, whole,
+        )  # fmt: skip
         gradient = torch.from_numpy(whole)
         whole_is_leaf = self.leaves[0] is self._vector.tensor
         return [gradient] if whole_is_leaf else self._vector.split(gradient)

@@ -27,22 +27,30 @@ def read_network(numbers, weights, first_bias, second_bias, kept, bias):
 
 
 @compiled
-def start_gradients(kept, by_columns, turned, sums):
+def start_gradients(kept, by_columns, turned, weight_sums, bias_sums):
     """Kept weights in the order of the transposed matrices, and sums of gradients at 0."""
     for i in range(len(by_columns)):
         turned[i] = kept[by_columns[i]]
-    for i in range(len(sums)):
-        sums[i] = ZERO
+    for i in range(len(weight_sums)):
+        weight_sums[i] = ZERO
+    for i in range(len(bias_sums)):
+        bias_sums[i] = ZERO
 
 
 @compiled
-def end_gradients(sums, width, sources, targets, gradient):
-    """gradient[targets] = sums[sources], each the sum of ``width`` numbers, 16 or 1; else 0."""
+def end_gradients(
+    weight_sums, spread, weight_targets, bias_sums, bias_sources, bias_targets, gradient
+):
+    """Sums to their places in the gradient, which is 0 elsewhere.
+
+    A bias' sum is 16 numbers, and with ``spread`` so is a weight's.
+    """
     for i in range(len(gradient)):
         gradient[i] = ZERO
-    if width == 1:
-        for i in range(len(sources)):
-            gradient[targets[i]] = sums[sources[i]]
-    else:
-        for i in range(len(sources)):
-            sum_16(sums, sources[i], gradient, targets[i])
+    for i in range(len(weight_targets)):
+        if spread:
+            sum_16(weight_sums, i, gradient, weight_targets[i])
+        else:
+            gradient[weight_targets[i]] = weight_sums[i]
+    for i in range(len(bias_sources)):
+        sum_16(bias_sums, bias_sources[i], gradient, bias_targets[i])

@@ -19,22 +19,15 @@ from epymarl_mast.sparse.kernels.emit import (
     WIDTH,
 )
 from epymarl_mast.sparse.kernels.products import (
-    row_add,
+    column_add,
+    column_add_spread,
+    column_gradient,
+    column_gradient_spread,
+    column_relu,
+    column_relu_spread,
     row_linear,
     row_relu,
     row_sum,
-    row_sum_spread,
-    row_where_positive,
-    sddmm_1,
-    sddmm_2,
-    sddmm_4,
-    sddmm_8,
-    sddmm_16,
-    spread_1,
-    spread_2,
-    spread_4,
-    spread_8,
-    spread_16,
 )
 from epymarl_mast.sparse.kernels.tiles import (
     pack_tile,
@@ -58,78 +51,50 @@ def multiply(matrix, bias, first, last, relu, x, x0, y, y0):
 
 
 @compiled
-def multiply_add(matrix, first, last, x, x0, y, y0):
-    """Y += rows first … last - 1 of W X; y0 is where row ``first`` goes."""
-    starts, columns, values = matrix
-    for row in range(first, last):
-        at = y0 + (row - first) * LANES
-        row_add(x, x0, columns, values, starts[row], starts[row + 1], y, at)
+def back_add(matrix_t, first, last, spread, g, g0, x, x0, y, y0, d_values):
+    """Y += inputs first … last - 1 of W^T G, and SDDMM: d_values += (G X^T) at their weights.
 
-
-@compiled
-def multiply_where_positive(matrix, rows, x, x0, gate, gate0, y, y0):
-    """Y = rows 0 … rows - 1 of W X where gate > 0, else 0: the gradient through a relu."""
-    starts, columns, values = matrix
-    for row in range(rows):
-        at = row * LANES
-        k, stop = starts[row], starts[row + 1]
-        row_where_positive(x, x0, columns, values, k, stop, gate, gate0 + at, y, y0 + at)
-
-
-@compiled
-def add_weight_gradient(
-    matrix,
-    x,
-    x0,
-    x_stride,
-    g,
-    g0,
-    g_stride,
-    steps,
-    spread,
-    d_values,
-    d_bias,
-):
-    """SDDMM: d_values += (G X^T) at the kept weights, d_bias += G 1, summed over steps.
-
-    With ``spread`` each gradient is 16 numbers that the caller has to sum.
+    x0 and y0 are where input ``first`` is. With ``spread`` each of d_values is 16 numbers that the
+    caller has to sum.
     """
-    starts, columns, _ = matrix
-    for row in range(len(starts) - 1):
-        k, stop = starts[row], starts[row + 1]
-        at = g0 + row * LANES
+    starts, rows, values = matrix_t
+    for i in range(first, last):
+        k, stop, at = starts[i], starts[i + 1], (i - first) * LANES
         if spread:
-            while stop - k >= 16:
-                spread_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 16
-            if stop - k >= 8:
-                spread_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 8
-            if stop - k >= 4:
-                spread_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 4
-            if stop - k >= 2:
-                spread_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 2
-            if stop - k >= 1:
-                spread_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            row_sum_spread(g, at, g_stride, steps, row, d_bias)
+            column_add_spread(g, g0, rows, values, k, stop, x, x0 + at, y, y0 + at, d_values)
         else:
-            while stop - k >= 16:
-                sddmm_16(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 16
-            if stop - k >= 8:
-                sddmm_8(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 8
-            if stop - k >= 4:
-                sddmm_4(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 4
-            if stop - k >= 2:
-                sddmm_2(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-                k += 2
-            if stop - k >= 1:
-                sddmm_1(x, x0, x_stride, columns, g, at, g_stride, steps, k, d_values)
-            row_sum(g, at, g_stride, steps, row, d_bias)
+            column_add(g, g0, rows, values, k, stop, x, x0 + at, y, y0 + at, d_values)
+
+
+@compiled
+def back_relu(matrix_t, count, spread, g, g0, x, x0, y, y0, d_values):
+    """Y = inputs 0 … count - 1 of W^T G through the relu they come from; SDDMM as back_add."""
+    starts, rows, values = matrix_t
+    for i in range(count):
+        k, stop, at = starts[i], starts[i + 1], i * LANES
+        if spread:
+            column_relu_spread(g, g0, rows, values, k, stop, x, x0 + at, y, y0 + at, d_values)
+        else:
+            column_relu(g, g0, rows, values, k, stop, x, x0 + at, y, y0 + at, d_values)
+
+
+@compiled
+def back_weights(matrix_t, spread, g, g0, x, x0, d_values):
+    """SDDMM as :func:`back_add`, of a layer whose inputs need no gradient."""
+    starts, rows, _ = matrix_t
+    for i in range(len(starts) - 1):
+        k, stop, at = starts[i], starts[i + 1], i * LANES
+        if spread:
+            column_gradient_spread(g, g0, rows, k, stop, x, x0 + at, d_values)
+        else:
+            column_gradient(g, g0, rows, k, stop, x, x0 + at, d_values)
+
+
+@compiled
+def back_bias(count, g, g0, d_bias):
+    """d_bias += G 1, each as 16 numbers that the caller has to sum."""
+    for row in range(count):
+        row_sum(g, g0 + row * LANES, row, d_bias)
 
 
 # ------------------------------------------------------------------------------ layout

@@ -19,11 +19,12 @@ from epymarl_mast.sparse.kernels.emit import (
     LANES,
 )
 from epymarl_mast.sparse.kernels.loops import (
-    add_weight_gradient,
+    back_bias,
+    back_relu,
+    back_weights,
     clear,
     clear_lanes,
     multiply,
-    multiply_where_positive,
     pack,
     unpack,
 )
@@ -142,8 +143,7 @@ def mixer_backward(
     one block stays in the cache. ``d_kept`` mirrors ``kept``.
     """
     n_agents, _, embed, wide, narrow = sizes
-    w_state, w_value, w_first, w_final = matrices
-    _, w_value_t, w_first_t, w_final_t = transposed
+    w_state_t, w_value_t, w_first_t, w_final_t = transposed
     d_state_values, d_value_values, d_first_values, d_final_values = d_values
     d_state_bias, d_value_bias, d_first_bias, d_final_bias = d_biases
     bias0 = (wide + narrow) * LANES
@@ -177,21 +177,16 @@ def mixer_backward(
             for lane in range(lanes_in_last):
                 for agent in range(n_agents):
                     d_agent_values[d_value_rows[lane0 + lane] + agent] = dq[agent * LANES + lane]
-        multiply_where_positive(w_value_t, embed, dy, 0, kept, value0, d_kept, value0)
+        back_relu(w_value_t, embed, spread, dy, 0, kept, value0, d_kept, value0, d_value_values)
+        back_bias(1, dy, 0, d_value_bias)
         if two_layers:
             narrow0 = wide * LANES
-            multiply_where_positive(w_first_t, wide, d_kept, weights, kept, 0, d_kept, 0)
-            multiply_where_positive(
-                w_final_t, narrow, d_kept, finals, kept, narrow0, d_kept, narrow0
-            )
-            add_weight_gradient(
-                w_first, kept, 0, 0, d_kept, weights, 0, 1, spread, d_first_values, d_first_bias
-            )
-            add_weight_gradient(
-                w_final, kept, narrow0, 0, d_kept, finals, 0, 1, spread,
-                d_final_values, d_final_bias,
+            back_relu(w_first_t, wide, spread, d_kept, weights, kept, 0, d_kept, 0, d_first_values)
+            back_bias(n_agents * embed, d_kept, weights, d_first_bias)
+            back_relu(
+                w_final_t, narrow, spread, d_kept, finals, kept, narrow0,
+                d_kept, narrow0, d_final_values,
             )  # fmt: skip
-        add_weight_gradient(
-            w_value, kept, value0, 0, dy, 0, 0, 1, spread, d_value_values, d_value_bias
-        )
-        add_weight_gradient(w_state, x, 0, 0, d_kept, 0, 0, 1, spread, d_state_values, d_state_bias)
+            back_bias(embed, d_kept, finals, d_final_bias)
+        back_weights(w_state_t, spread, d_kept, 0, x, 0, d_state_values)
+        back_bias(wide + narrow + 2 * embed, d_kept, 0, d_state_bias)

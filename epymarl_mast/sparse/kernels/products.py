@@ -30,10 +30,11 @@ from epymarl_mast.sparse.kernels.emit import (
     positive,
     relu,
     shuffle,
+    splat,
     store,
 )
 
-GROUPS = (16, 8, 4, 2, 1)  # kept weights that one SDDMM loop accumulates together
+GROUPS = (16, 4, 1)  # kept weights whose gradients are summed over lanes together
 
 
 # ------------------------------------------------------------------------------ SpMM, one row
@@ -53,24 +54,6 @@ def row_relu(b, x, x0, columns, values, k, stop, bias, row, y, y0):
     sums = dot(b, bias_of(b, bias, row), address(b, x, x0), columns, values, k, stop)
     for v in range(VECTORS):
         store(b, relu(b, sums[v]), address(b, y, y0, WIDTH * v))
-
-
-@operation
-def row_add(b, x, x0, columns, values, k, stop, y, y0):
-    """Y += W x, for one row of W."""
-    start = [load(b, address(b, y, y0, WIDTH * v)) for v in range(VECTORS)]
-    sums = dot(b, start, address(b, x, x0), columns, values, k, stop)
-    for v in range(VECTORS):
-        store(b, sums[v], address(b, y, y0, WIDTH * v))
-
-
-@operation
-def row_where_positive(b, x, x0, columns, values, k, stop, gate, gate0, y, y0):
-    """Y = W x where gate > 0, else 0, for one row of W: the gradient through a relu."""
-    sums = dot(b, [constant(0.0)] * VECTORS, address(b, x, x0), columns, values, k, stop)
-    for v in range(VECTORS):
-        passes = positive(b, load(b, address(b, gate, gate0, WIDTH * v)))
-        store(b, b.select(passes, sums[v], constant(0.0)), address(b, y, y0, WIDTH * v))
 
 
 # ------------------------------------------------------------------------------ SDDMM
@@ -106,72 +89,123 @@ def _sum_vectors(b: Builder, vectors: list[Value]) -> Value:
     return total
 
 
-def _sddmm_group(size: int, spread: bool) -> Any:
-    @operation
-    def group(b, x, x0, x_stride, columns, g, g0, g_stride, steps, k, gradient):
-        """gradient[k + j] += sum over steps and lanes of g * x[columns[k + j]], j < size.
+def _kept_weights_of_column(
+    b: Builder, g: Value, rows: Value, values: Value | None, x: list[Value],
+    at: Value, size: int, sums: list[Value], totals: list[Value],
+) -> tuple[list[Value], list[Value]]:  # fmt: skip
+    """One read of each weight's gradients g serves both products: sums += w g, totals += g x."""
+    totals = list(totals)
+    for j in range(size):
+        row = address(b, g, b.sext(b.load(address(b, rows, at, j)), INDEX))
+        outer = [load(b, address(b, row, WIDTH * v)) for v in range(VECTORS)]
+        for v in range(VECTORS):
+            totals[j] = fma(b, outer[v], x[v], totals[j])
+        if values is not None:
+            weight = splat(b, b.load(address(b, values, at, j)))
+            sums = [fma(b, weight, outer[v], sums[v]) for v in range(VECTORS)]
+    return sums, totals
 
-        With ``spread`` a gradient is 16 numbers in a row, whose sum it is; to sum them once at
-        the end, not at every call, lets the caller work on single steps that stay in the cache.
-        """
-        rows = [
-            address(b, x, x0, b.sext(b.load(address(b, columns, k, j)), INDEX)) for j in range(size)
-        ]
-        places = [address(b, gradient, b.mul(k, index(WIDTH)), WIDTH * j) for j in range(size)]
-        start = [load(b, p) for p in places] if spread else [constant(0.0)] * size
-        g = address(b, g, g0)
 
-        def body(i: Value, sums: list[Value]) -> list[Value]:
-            x_offset, g_offset = b.mul(i, x_stride), b.mul(i, g_stride)
-            for v in range(VECTORS):
-                factor = load(b, address(b, g, g_offset, WIDTH * v))
-                sums = [
-                    fma(b, factor, load(b, address(b, row, x_offset, WIDTH * v)), total)
-                    for row, total in zip(rows, sums, strict=True)
-                ]
+def _column(
+    b: Builder, g: Value, rows: Value, values: Value | None, k: Value, stop: Value,
+    x: list[Value], sums: list[Value], gradient: Value, spread: bool,
+) -> list[Value]:  # fmt: skip
+    """Add to sums W^T g for one column of W, and to its weights' gradients g x.
+
+    With ``spread`` a gradient is 16 numbers in a row, whose sum it is: no sum over lanes is needed
+    until the end. Else groups of weights are summed over their lanes together.
+    """
+    if spread:
+
+        def one(i: Value, sums: list[Value]) -> list[Value]:
+            place = address(b, gradient, b.mul(i, index(WIDTH)))
+            start = [load(b, place)]
+            sums, (total,) = _kept_weights_of_column(b, g, rows, values, x, i, 1, sums, start)
+            store(b, total, place)
             return sums
 
-        sums = loop(b, index(0), steps, start, body)
-        if spread:
-            for total, place in zip(sums, places, strict=True):
-                store(b, total, place)
-            return
-        total = _sum_vectors(b, sums)
-        kind = ir.VectorType(FLOAT, size).as_pointer()
-        target = b.bitcast(address(b, gradient, k), kind)
-        indices = ir.Constant(ir.VectorType(INT, size), list(range(size)))
-        before = b.load(target)
-        before.align = 4
-        b.store(b.fadd(before, b.shuffle_vector(total, total, indices)), target).align = 4
+        return loop(b, k, stop, sums, one)
+    for size in GROUPS:
 
-    return group
+        def group(i: Value, sums: list[Value], size: int = size, k: Value = k) -> list[Value]:
+            at = b.add(k, b.mul(i, index(size)))
+            start = [constant(0.0)] * size
+            sums, totals = _kept_weights_of_column(b, g, rows, values, x, at, size, sums, start)
+            _add_lanes(b, totals, address(b, gradient, at))
+            return sums
 
-
-sddmm_16, sddmm_8, sddmm_4, sddmm_2, sddmm_1 = (_sddmm_group(n, spread=False) for n in GROUPS)
-spread_16, spread_8, spread_4, spread_2, spread_1 = (_sddmm_group(n, spread=True) for n in GROUPS)
+        groups = b.sdiv(b.sub(stop, k), index(size))
+        sums = loop(b, index(0), groups, sums, group)
+        k = b.add(k, b.mul(groups, index(size)))
+    return sums
 
 
-def _row_sum(spread: bool) -> Any:
+def _add_lanes(b: Builder, vectors: list[Value], target: Value) -> None:
+    """target[j] += the sum of vectors[j]."""
+    size = len(vectors)
+    target = b.bitcast(target, ir.VectorType(FLOAT, size).as_pointer())
+    total = _sum_vectors(b, vectors)
+    indices = ir.Constant(ir.VectorType(INT, size), list(range(size)))
+    before = b.load(target)
+    before.align = 4
+    b.store(b.fadd(before, b.shuffle_vector(total, total, indices)), target).align = 4
+
+
+def _column_add(spread: bool) -> Any:
     @operation
-    def row_sum(b, g, g0, g_stride, steps, row, total):
-        """total[row] += the sum of g over steps and lanes: a bias' gradient."""
+    def column_add(b, g, g0, rows, values, k, stop, x, x0, y, y0, gradient):
+        """Y += W^T g for one column of W, whose input is x; gradient += g x."""
+        inputs = [load(b, address(b, x, x0, WIDTH * v)) for v in range(VECTORS)]
+        start = [load(b, address(b, y, y0, WIDTH * v)) for v in range(VECTORS)]
         g = address(b, g, g0)
+        sums = _column(b, g, rows, values, k, stop, inputs, start, gradient, spread)
+        for v in range(VECTORS):
+            store(b, sums[v], address(b, y, y0, WIDTH * v))
 
-        def body(i: Value, sums: list[Value]) -> list[Value]:
-            at = address(b, g, b.mul(i, g_stride))
-            return [b.fadd(sums[v], load(b, address(b, at, WIDTH * v))) for v in range(VECTORS)]
+    return column_add
 
-        sums = loop(b, index(0), steps, [constant(0.0)] * VECTORS, body)
-        whole = b.fadd(b.fadd(sums[0], sums[1]), b.fadd(sums[2], sums[3]))
-        if spread:
-            place = address(b, total, b.mul(row, index(WIDTH)))
-            store(b, b.fadd(load(b, place), whole), place)
-            return
-        target = address(b, total, row)
-        added = b.extract_element(_sum_vectors(b, [whole]), ir.Constant(INT, 0))
-        b.store(b.fadd(b.load(target), added), target)
 
-    return row_sum
+def _column_relu(spread: bool) -> Any:
+    @operation
+    def column_relu(b, g, g0, rows, values, k, stop, x, x0, y, y0, gradient):
+        """Y = W^T g where x > 0, else 0, for one column of W with input x; gradient += g x."""
+        inputs = [load(b, address(b, x, x0, WIDTH * v)) for v in range(VECTORS)]
+        start = [constant(0.0)] * VECTORS
+        g = address(b, g, g0)
+        sums = _column(b, g, rows, values, k, stop, inputs, start, gradient, spread)
+        for v in range(VECTORS):
+            passed = b.select(positive(b, inputs[v]), sums[v], constant(0.0))
+            store(b, passed, address(b, y, y0, WIDTH * v))
+
+    return column_relu
+
+
+def _column_gradient(spread: bool) -> Any:
+    @operation
+    def column_gradient(b, g, g0, rows, k, stop, x, x0, gradient):
+        """Gradient += g x for one column of W, whose input x needs no gradient."""
+        inputs = [load(b, address(b, x, x0, WIDTH * v)) for v in range(VECTORS)]
+        _column(b, address(b, g, g0), rows, None, k, stop, inputs, [], gradient, spread)
+
+    return column_gradient
+
+
+column_add, column_add_spread = _column_add(spread=False), _column_add(spread=True)
+column_relu, column_relu_spread = _column_relu(spread=False), _column_relu(spread=True)
+column_gradient, column_gradient_spread = (
+    _column_gradient(spread=False),
+    _column_gradient(spread=True),
+)
+
+
+@operation
+def row_sum(b, g, g0, row, total):
+    """The 16 numbers total[row] += g, whose sum over lanes is a bias' gradient."""
+    g = address(b, g, g0)
+    first, second, third, fourth = (load(b, address(b, g, WIDTH * v)) for v in range(VECTORS))
+    place = address(b, total, b.mul(row, index(WIDTH)))
+    whole = b.fadd(b.fadd(first, second), b.fadd(third, fourth))
+    store(b, b.fadd(load(b, place), whole), place)
 
 
 @operation
@@ -180,6 +214,3 @@ def sum_16(b, sums, k, target, place):
     vector = load(b, address(b, sums, b.mul(k, index(WIDTH))))
     total = b.extract_element(_sum_vectors(b, [vector]), ir.Constant(INT, 0))
     b.store(total, address(b, target, place))
-
-
-row_sum, row_sum_spread = _row_sum(spread=False), _row_sum(spread=True)

@@ -11,6 +11,13 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
+from epymarl_mast.sparse.kernels.activations import (
+    exp,
+    integer,
+    log,
+    sigmoid,
+    tanh,
+)
 from epymarl_mast.sparse.kernels.emit import (
     FLOAT,
     INDEX,
@@ -25,7 +32,6 @@ from epymarl_mast.sparse.kernels.emit import (
     bias_of,
     constant,
     dot,
-    exp,
     fma,
     index,
     load,
@@ -36,7 +42,6 @@ from epymarl_mast.sparse.kernels.emit import (
     splat,
     store,
 )
-from epymarl_mast.sparse.kernels.functions import integer, log, sigmoid, tanh
 
 # ------------------------------------------------------------------------------ GRU cell
 

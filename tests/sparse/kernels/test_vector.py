@@ -1,5 +1,9 @@
 """Vector functions and the two sparse products by themselves."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,7 @@ if not kernels.available():
 
 from numba import njit  # noqa: E402
 
-from epymarl_mast.sparse.kernels import emit, functions, loops  # noqa: E402
+from epymarl_mast.sparse.kernels import activations, emit, loops  # noqa: E402
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, stacked  # noqa: E402
 
 
@@ -27,15 +31,25 @@ def over_all(function):
     return run
 
 
-@pytest.mark.parametrize(
+@pytest.fixture(params=[True, False], ids=["avx512", "avx2"])
+def instructions(request, monkeypatch):
+    if request.param and not activations.has_avx512():
+        pytest.skip("no AVX-512 here")
+    monkeypatch.setattr(activations, "has_avx512", lambda: request.param)
+
+
+BOUNDED = pytest.mark.parametrize(
     ("operation", "reference"),
     [
-        (functions.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
-        (functions.tanh, np.tanh),
+        (activations.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+        (activations.tanh, np.tanh),
     ],
     ids=["sigmoid", "tanh"],
 )
-def test_bounded_functions(operation, reference):
+
+
+@BOUNDED
+def test_bounded_functions(instructions, operation, reference):
     x = np.linspace(-100, 100, 1 << 20, dtype=np.float32)
     y = np.empty_like(x)
 
@@ -44,11 +58,35 @@ def test_bounded_functions(operation, reference):
     assert np.abs(y - reference(x.astype(np.float64))).max() <= 1e-6
 
 
+@BOUNDED
+def test_nan_and_infinity(instructions, operation, reference):
+    x = np.zeros(16, np.float32)
+    x[:5] = np.nan, np.inf, -np.inf, 3e38, -3e38
+    y = np.empty_like(x)
+
+    over_all(operation)(x, y)
+
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(y, reference(x.astype(np.float64)), atol=1e-6)
+
+
+def test_denying_avx512_is_obeyed():
+    program = """
+from epymarl_mast.sparse.kernels import activations
+print(activations.has_avx512())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env={**os.environ, "NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"},
+    )  # fmt: skip
+    assert done.stdout == "False\n"
+
+
 def test_exp():
     x = np.linspace(-85, 85, 1 << 20, dtype=np.float32)
     y = np.empty_like(x)
 
-    over_all(emit.exp)(x, y)
+    over_all(activations.exp)(x, y)
 
     exact = np.exp(x.astype(np.float64))
     relative = np.abs(y - exact) / exact
@@ -56,48 +94,41 @@ def test_exp():
     assert relative.max() <= 1e-5  # the argument's own rounding, at large arguments
 
 
-def test_nan_and_infinity():
-    x = np.zeros(16, np.float32)
-    x[:3] = np.nan, np.inf, -np.inf
-    y = np.empty_like(x)
-
-    over_all(functions.sigmoid)(x, y)
-
-    assert np.isnan(y[0])
-    np.testing.assert_allclose(y[1:4], [1, 0, 0.5], atol=1e-6)
-
-
 @pytest.mark.parametrize("density", [0.0, 0.05, 0.4, 1.0])
 @pytest.mark.parametrize("spread", [True, False])
-@pytest.mark.parametrize("steps", [1, 3])
-def test_products(density, spread, steps):
-    rows, columns = 37, 45
+def test_products(density, spread):
+    rows, columns = 137, 45
     mask = torch.rand(rows, columns) < density
     weight = torch.randn(rows, columns) * mask
     matrix = stacked(SparseMatrix.from_mask(mask))
     kept = weight[mask].numpy()  # one matrix' rows are in this order
-    x = np.random.standard_normal((steps, columns, LANES)).astype(np.float32)
-    g = np.random.standard_normal((steps, rows, LANES)).astype(np.float32)
+    turned = matrix.transposed(kept[matrix.by_columns])
+    x = np.random.standard_normal((columns, LANES)).astype(np.float32)
+    g = np.random.standard_normal((rows, LANES)).astype(np.float32)
     bias = np.random.standard_normal(rows).astype(np.float32)
     y, dx = np.zeros((rows, LANES), np.float32), np.ones((columns, LANES), np.float32)
+    dx_relu = np.full_like(dx, np.nan)
     size = 16 if spread else 1
-    d_values, d_bias = np.zeros(matrix.kept * size, np.float32), np.zeros(rows * size, np.float32)
+    d_values, d_bias = np.zeros(matrix.kept * size, np.float32), np.zeros(rows * 16, np.float32)
     dense = weight.numpy()
+    flat_x, flat_g = x.ravel(), g.ravel()
 
-    loops.multiply(matrix.csr(kept), bias, 0, rows, False, x.ravel(), 0, y.ravel(), 0)
-    loops.multiply_add(
-        matrix.transposed(kept[matrix.by_columns]), 0, columns, g.ravel(), 0, dx.ravel(), 0
-    )
-    loops.add_weight_gradient(
-        matrix.csr(kept), x.ravel(), 0, columns * LANES, g.ravel(), 0, rows * LANES,
-        steps, spread, d_values, d_bias,
+    loops.multiply(matrix.csr(kept), bias, 0, rows, False, flat_x, 0, y.ravel(), 0)
+    loops.back_add(
+        turned, 0, columns, spread, flat_g, 0, flat_x, 0, dx.ravel(), 0, d_values
     )  # fmt: skip
+    loops.back_relu(
+        turned, columns, spread, flat_g, 0, flat_x, 0, dx_relu.ravel(), 0, d_values
+    )  # fmt: skip
+    loops.back_weights(turned, spread, flat_g, 0, flat_x, 0, d_values)
+    loops.back_bias(rows, flat_g, 0, d_bias)
 
-    np.testing.assert_allclose(y, dense @ x[0] + bias[:, None], atol=1e-4)
-    np.testing.assert_allclose(dx, 1 + dense.T @ g[0], atol=1e-4)
-    gradient = np.einsum("sol,sil->oi", g, x)[mask.numpy()]
-    np.testing.assert_allclose(d_values.reshape(-1, size).sum(1), gradient, atol=1e-3)
-    np.testing.assert_allclose(d_bias.reshape(-1, size).sum(1), g.sum((0, 2)), atol=1e-3)
+    np.testing.assert_allclose(y, dense @ x + bias[:, None], atol=1e-4)
+    np.testing.assert_allclose(dx, 1 + dense.T @ g, atol=1e-4)
+    np.testing.assert_allclose(dx_relu, np.where(x > 0, dense.T @ g, 0), atol=1e-4)
+    by_columns = 3 * (x @ g.T)[mask.numpy().T]  # each of the three adds it once
+    np.testing.assert_allclose(d_values.reshape(-1, size).sum(1), by_columns, atol=1e-3)
+    np.testing.assert_allclose(d_bias.reshape(-1, 16).sum(1), g.sum(1), atol=1e-3)
 
 
 @pytest.mark.parametrize("features", [1, 15, 16, 17, 40])
@@ -118,7 +149,7 @@ def test_log():
     x = np.geomspace(1e-30, 1e30, 1 << 20, dtype=np.float32)
     y = np.empty_like(x)
 
-    over_all(functions.log)(x, y)
+    over_all(activations.log)(x, y)
 
     exact = np.log(x.astype(np.float64))
     assert (np.abs(y - exact) / np.maximum(1.0, np.abs(exact))).max() <= 3e-7
