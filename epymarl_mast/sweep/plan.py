@@ -190,10 +190,10 @@ def check_runs(sweep: Sweep) -> None:
 
 
 def _grid(plan: _File, results: str) -> Iterator[Run]:
-    """Every combination; the seed varies fastest."""
+    """Every combination, seed by seed: a sweep that is stopped early has compared all it could."""
     axes = {key: v if isinstance(v, list) else [v] for key, v in plan.options.items()}
-    for config, environment, overrides, *values, seed in itertools.product(
-        plan.configs, plan.environments, _choices(plan.overrides), *axes.values(), plan.seeds
+    for seed, config, environment, overrides, *values in itertools.product(
+        plan.seeds, plan.configs, plan.environments, _choices(plan.overrides), *axes.values()
     ):
         chosen = dict(zip(axes, values, strict=True))
         yield _run(plan, results, config, environment, overrides, chosen, seed)
