@@ -68,6 +68,12 @@ class Run:
         host = ["--host", self.host] if self.host else []
         return ["train", *host, *self.host_arguments]
 
+    def resuming(self, record: Path) -> list[str]:
+        """What follows ``mast`` to go on with a record of this run, its Sacred directory."""
+        host = ["--host", self.host] if self.host else []
+        mongo = ["-m", self.mongo] if self.mongo else []
+        return ["train", *host, "--resume", str(record), *mongo]
+
     @property
     def title(self) -> str:
         """For people: what tells it from the others."""
