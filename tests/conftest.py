@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from hypothesis import settings
+from signalled import MAST
 from warm import run_python
 
 from epymarl_mast.command import merge
@@ -229,6 +231,24 @@ def records():
         ]
 
     return find
+
+
+@pytest.fixture(scope="session")
+def kill_test(repository):
+    """The functions of ``benchmarks/kill_test.py``, which compare runs."""
+    spec = importlib.util.spec_from_file_location(
+        "kill_test", repository / "benchmarks/kill_test.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["kill_test"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def signalled_mast():
+    """``mast`` that gets $SIGNAL while it writes file $AT_FILE of its checkpoints."""
+    return MAST
 
 
 @pytest.fixture

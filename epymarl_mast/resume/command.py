@@ -6,8 +6,8 @@ import atexit
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +18,7 @@ import yaml
 from epymarl_mast.errors import CheckpointError, HostError, OptionError
 from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
 from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
+from epymarl_mast.resume.database import entry_continued, recorded_address
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.record import continued, read_json
 from epymarl_mast.resume.state import check_same_run
@@ -91,6 +92,8 @@ class Unfinished:
     def say(self) -> list[str]:
         """What a user should know, a line each."""
         lines = [f"warning: {problem}; an earlier checkpoint is used" for problem in self.problems]
+        if (address := recorded_address(self.record)) and "***" in address:
+            lines.append(f"its entry in {address} goes on only with -m, as no password is recorded")
         if self.checkpoint is None:
             return [*lines, f"{self.folder} has no whole checkpoint: it begins again"]
         return [*lines, f"going on from step {self.checkpoint.t_env:,}"]
@@ -123,6 +126,9 @@ class Unfinished:
         atexit.register(shutil.rmtree, place, ignore_errors=True)
         file = place / "run.yaml"
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        address = recorded_address(self.record)
+        if not others and address is not None and "***" not in address:
+            others = ["-m", address]
         return [f"--config={file}", f"--env-config={file}", *others]
 
     @property
@@ -155,12 +161,15 @@ class Unfinished:
         noted = about.get("epymarl_mast") if isinstance(about, dict) else None
         return noted.get("host") if isinstance(noted, dict) else None
 
-    def record_goes_on(self) -> AbstractContextManager[None]:
-        """Inside, Sacred continues this run's record."""
-        if self.checkpoint is None:
-            return continued(self.folder, None, "")
-        when = datetime.fromtimestamp(self.checkpoint.path.stat().st_mtime, timezone.utc)
-        return continued(self.folder, self.noted, when.replace(tzinfo=None).isoformat())
+    @contextmanager
+    def record_goes_on(self) -> Iterator[None]:
+        """Inside, Sacred continues this run's record, in files and in a MongoDB."""
+        kept, when = self.noted, datetime.now(timezone.utc)
+        if self.checkpoint is not None:
+            when = datetime.fromtimestamp(self.checkpoint.path.stat().st_mtime, timezone.utc)
+        at = (kept, when.replace(tzinfo=None).isoformat())
+        with entry_continued(self.folder, *at), continued(self.folder, *at):
+            yield
 
 
 def _is_unfinished(run: Path) -> bool:

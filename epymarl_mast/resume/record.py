@@ -65,8 +65,8 @@ def cut_back(
             file.unlink()
     for key in ("stop_time", "fail_trace", "result"):
         record.pop(key, None)
-    metrics = _metrics(info, read_json(folder / "metrics.json"), when)
-    resumed = [*record.get("resumed", []), _now()]
+    metrics = logged_metrics(info, read_json(folder / "metrics.json"), when)
+    resumed = [*record.get("resumed", []), now()]
     update = {"artifacts": artifacts, "status": "RUNNING", "result": None, "resumed": resumed}
     _write(folder / "run.json", {**record, **update})
     _write(folder / "metrics.json", metrics)
@@ -74,7 +74,7 @@ def cut_back(
     log = folder / "cout.txt"
     if log.exists():
         with log.open("r+b") as opened:
-            opened.truncate(min(kept["log"] if kept else 0, log.stat().st_size))
+            opened.truncate(len(_log_until(folder, kept)))
 
 
 @contextmanager
@@ -107,7 +107,19 @@ def continued(folder: Path, kept: Mapping[str, Any] | None, when: str) -> Iterat
         yield
 
 
-def _metrics(
+def text_of_log(folder: Path, kept: Mapping[str, Any] | None) -> str:
+    """What ``cout.txt`` held at a checkpoint, as far as it had reached the disk."""
+    return _log_until(folder, kept).decode("utf-8", errors="replace")
+
+
+def _log_until(folder: Path, kept: Mapping[str, Any] | None) -> bytes:
+    try:
+        return (folder / "cout.txt").read_bytes()[: kept["log"] if kept else 0]
+    except OSError:
+        return b""
+
+
+def logged_metrics(
     info: Mapping[str, Any], on_disk: Mapping[str, Any], when: str
 ) -> dict[str, dict[str, list[Any]]]:
     """Sacred's ``metrics.json`` of what was logged, with the wall times that are known."""
@@ -130,7 +142,8 @@ def _columns(pairs: list[tuple[Any, Any]]) -> Any:
     return plain([list(steps), list(values)])
 
 
-def _now() -> str:
+def now() -> str:
+    """Wall time as Sacred writes it."""
     return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
 
 

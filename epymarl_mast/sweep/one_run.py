@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import BinaryIO
 
+from epymarl_mast.errors import OptionError
 from epymarl_mast.sweep.plan import Run
 from epymarl_mast.sweep.state import RunState, note_completed
 
@@ -26,7 +27,9 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def execute(run: Run) -> int:
-    """Run ``mast train`` to its end; nothing if it has finished before.
+    """Run ``mast train`` to its end, from its checkpoint if it was interrupted.
+
+    Nothing if it has finished before.
 
     The training holds the run's lock, even where a kill has left it without this process. Whoever
     comes later waits for its end, and finds it finished: no run is started twice.
@@ -41,11 +44,30 @@ def execute(run: Run) -> int:
         if state.finished:
             return 0
         started = time.time()
-        with state.log.open("wb") as log:
-            code = _train(run, log, lock)
+        code = _go_on_or_begin(run, state, lock)
         if code == 0:
             state.finish(time.time() - started)
         return code
+
+
+def _go_on_or_begin(run: Run, state: RunState, lock: int) -> int:
+    """Continue the run from its checkpoint; begin it where there is none, or it is refused."""
+    record = state.unfinished
+    if record is None:
+        with state.log.open("wb") as log:
+            return _train(run.arguments, run.mongo, log, lock)
+    with state.log.open("ab") as log:
+        _say(log, f"going on with {record}")
+        code = _train(run.resuming(record), run.mongo, log, lock)
+        if code != OptionError.exit_code:
+            return code
+        _say(log, f"{record} cannot be gone on with: the run begins again")
+        return _train(run.arguments, run.mongo, log, lock)
+
+
+def _say(log: BinaryIO, line: str) -> None:
+    log.write(f"mast: {line}\n".encode())
+    log.flush()  # before the subprocess writes
 
 
 @contextmanager
@@ -56,13 +78,13 @@ def _locked(path: Path) -> Iterator[int]:
         yield file.fileno()  # closing it gives the lock up, once nobody else has it open
 
 
-def _train(run: Run, log: Any, lock: int) -> int:
+def _train(arguments: Sequence[str], mongo: str | None, log: BinaryIO, lock: int) -> int:
     """The subprocess, which ends with this one."""
-    command = [*PROGRAM, *run.arguments]
+    command = [*PROGRAM, *arguments]
     settings = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
-    if run.mongo and not run.mongo.startswith("env:"):  # the list of processes is for all to read
-        command[command.index(run.mongo)] = f"env:{_MONGO}"
-        settings[_MONGO] = run.mongo
+    if mongo and not mongo.startswith("env:"):  # the list of processes is for all to read
+        command[command.index(mongo)] = f"env:{_MONGO}"
+        settings[_MONGO] = mongo
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=settings,
         pass_fds=(lock,),

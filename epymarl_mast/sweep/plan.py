@@ -68,6 +68,12 @@ class Run:
         host = ["--host", self.host] if self.host else []
         return ["train", *host, *self.host_arguments]
 
+    def resuming(self, record: Path) -> list[str]:
+        """What follows ``mast`` to go on with a record of this run, its Sacred directory."""
+        host = ["--host", self.host] if self.host else []
+        mongo = ["-m", self.mongo] if self.mongo else []
+        return ["train", *host, "--resume", str(record), *mongo]
+
     @property
     def title(self) -> str:
         """For people: what tells it from the others."""
@@ -190,10 +196,10 @@ def check_runs(sweep: Sweep) -> None:
 
 
 def _grid(plan: _File, results: str) -> Iterator[Run]:
-    """Every combination; the seed varies fastest."""
+    """Every combination, seed by seed: a sweep that is stopped early has compared all it could."""
     axes = {key: v if isinstance(v, list) else [v] for key, v in plan.options.items()}
-    for config, environment, overrides, *values, seed in itertools.product(
-        plan.configs, plan.environments, _choices(plan.overrides), *axes.values(), plan.seeds
+    for seed, config, environment, overrides, *values in itertools.product(
+        plan.seeds, plan.configs, plan.environments, _choices(plan.overrides), *axes.values()
     ):
         chosen = dict(zip(axes, values, strict=True))
         yield _run(plan, results, config, environment, overrides, chosen, seed)

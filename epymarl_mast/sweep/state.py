@@ -54,6 +54,20 @@ class RunState:
         """Whether it need not run again."""
         return self.seconds is not None
 
+    @property
+    def unfinished(self) -> Path | None:
+        """Sacred directory of its newest record that can be gone on with; None if there is none."""
+        from epymarl_mast.resume.checkpoint import has_checkpoint  # loads torch: seconds
+
+        records = [
+            config.parent
+            for config in Path(self.run.results).glob("sacred/*/*/*/config.json")
+            if _json(config).get("label") == f"sweep-{self.run.id}"
+            and _json(config.with_name("run.json")).get("status") != "COMPLETED"
+            and has_checkpoint(config.parent)
+        ]
+        return max(records, key=lambda folder: folder.stat().st_mtime, default=None)
+
     def finish(self, seconds: float) -> None:
         """Note that it has finished; to a temporary name first."""
         temporary = self.folder / "done.json.tmp"

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import os
 import sys
+import uuid
 
+import pymongo
 import pytest
+from signalled import MAST, SIGNALLED
 
 from epymarl_mast.hosts import EPyMARL
 from epymarl_mast.hosts.attach import attach, detach
 
-# The so-many-th file of a checkpoint is where the signal comes, with the file half written.
-SIGNALLED = """
-import os
-import sys
-from epymarl_mast.resume import writer
-
-calls, store = 0, writer.store
-
-def signalled(path, content):
-    global calls
-    calls += 1
-    if calls == int(os.environ["AT_FILE"]):
-        path.with_name(path.name + ".tmp").write_bytes(content[:100])
-        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
-    return store(path, content)
-
-writer.store = signalled
-sys.argv[0] = "mast"
-"""
-MAST = f"{SIGNALLED}\nfrom epymarl_mast.cli import main\nmain()\n"
 CHECKPOINTS = (
     "mast.checkpoint_interval=40", "mast.engine=masked", "mast.topology_interval=2",
     "mast.online_buffer_size=6", "mast.online_batch_size=2", "save_model=True",
     "save_model_interval=100", "seed=4",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def kill_test(repository):
-    """The functions of ``benchmarks/kill_test.py``, which compare runs."""
-    spec = importlib.util.spec_from_file_location(
-        "kill_test", repository / "benchmarks/kill_test.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["kill_test"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -105,6 +76,44 @@ def test_killed_and_told_to_end_a_run_goes_on_as_if_nothing_was(
     assert not (record_of(broken) / "checkpoints").exists()
     finished = mast(broken, "train", "--resume", record_of(broken), code=2)
     assert "has completed: there is nothing to go on with" in finished.err
+
+
+@pytest.mark.long
+def test_a_run_goes_on_in_its_entry_of_a_mongodb(
+    host, command, mast, signalled, tmp_path, records, mongo
+):
+    """By itself: the address is in the record. The password that is not has to be given."""
+    database = f"mast_{uuid.uuid4().hex}"
+    with_mongo = (*command[:5], "-m", f"{mongo}:{database}", *command[5:])
+    broken = tmp_path / "broken"
+    signalled(broken, with_mongo, at_file=5, signal="9", code=-9)
+
+    mast(broken, *resuming(host, broken))
+
+    [(folder, _, metrics)] = records(broken)
+    with pymongo.MongoClient(f"mongodb://{mongo}") as client:
+        [run] = client[database].runs.find({})
+        stored = {doc["name"]: doc["values"] for doc in client[database].metrics.find({})}
+        client.drop_database(database) if "MAST_TEST_MONGO_URL" in os.environ else None
+    assert run["status"] == "COMPLETED"
+    assert str(run["_id"]) == folder.name
+    assert stored == metrics
+    assert {a["name"] for a in run["artifacts"]} >= {f.name for f in folder.glob("masks_*.npz")}
+
+
+@pytest.mark.long_on("epymarl")
+def test_a_password_that_no_record_has_is_asked_for(host, command, signalled, tmp_path, mast):
+    broken = tmp_path / "broken"
+    signalled(broken, command, at_file=5, signal="9", code=-9)
+    file = record_of(broken) / "run.json"
+    record = json.loads(file.read_text())
+    record["meta"]["options"]["--mongo_db"] = "mongodb://me:***@server/marl"
+    file.write_text(json.dumps(record))
+
+    done = mast(broken, *resuming(host, broken))
+
+    said = "its entry in mongodb://me:***@server/marl goes on only with -m"
+    assert done.err.count(said) == 1
 
 
 @pytest.mark.long

@@ -11,14 +11,16 @@ import threading
 import time
 
 import pytest
+import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
 from epymarl_mast.cli.app import app
+from epymarl_mast.sweep import one_run
 from epymarl_mast.sweep.backends import Backend
 from epymarl_mast.sweep.drive import drive
 from epymarl_mast.sweep.one_run import execute
-from epymarl_mast.sweep.plan import read_sweep
+from epymarl_mast.sweep.plan import Run, read_sweep
 from epymarl_mast.sweep.state import RunState
 
 
@@ -43,6 +45,74 @@ def test_a_failed_run_runs_again(quick_run):
         assert "seed=13" in RunState(run).tail()[0]
         RunState(run).log.unlink()
         assert not RunState(run).finished
+
+
+CHECKPOINTS = (
+    "mast.checkpoint_interval=40", "save_model=True", "save_model_interval=100", "seed=4",
+)  # fmt: skip
+REFUSES = "import sys; print('ran', *sys.argv[1:]); sys.exit(2 * ('--resume' in sys.argv))"
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """Make a record of a run, with what looks like a checkpoint."""
+
+    def make(run, number, status="INTERRUPTED", checkpoint="checkpoint_30.json"):
+        folder = tmp_path / "sacred/mast_qmix/task" / number
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "checkpoints" / checkpoint).touch()
+        (folder / "config.json").write_text(json.dumps({"label": f"sweep-{run.id}"}))
+        (folder / "run.json").write_text(json.dumps({"status": status}))
+        return folder
+
+    return make
+
+
+def test_an_interrupted_run_goes_on_from_its_newest_checkpoint(quick_run, interrupted):
+    run, other = quick_run(), quick_run(seed=2)
+    interrupted(run, "1")
+    newest = interrupted(run, "2")
+    interrupted(run, "3", status="COMPLETED")
+    interrupted(run, "4", checkpoint="state_30.pt")
+    interrupted(other, "5")
+    assert execute(run) == 0
+    assert RunState(run).tail() == [
+        f"mast: going on with {newest}", f"ran train --resume {newest}",
+    ]  # fmt: skip
+
+
+def test_a_run_whose_checkpoint_is_refused_begins_again(quick_run, interrupted, monkeypatch):
+    run = quick_run()
+    interrupted(run, "1")
+    monkeypatch.setattr(one_run, "PROGRAM", (sys.executable, "-c", REFUSES))
+    assert execute(run) == 0
+    going_on, tried, refused, began = RunState(run).tail()
+    assert going_on.startswith("mast: going on with")
+    assert tried.startswith("ran train --resume")
+    assert refused.endswith("cannot be gone on with: the run begins again")
+    assert began.startswith("ran train --config=mast_qmix")
+
+
+@pytest.mark.long
+def test_a_killed_run_ends_as_one_that_was_left_alone(
+    tmp_path, monkeypatch, small_run, kill_test, signalled_mast
+):
+    options = tuple(option.split("=") for option in (*small_run, *CHECKPOINTS))
+    options = tuple((key, yaml.safe_load(value)) for key, value in options)
+    runs = {
+        name: Run("mast_qmix", "gymma", (), options, "pymarlzooplus", str(tmp_path / name), None)
+        for name in ("whole", "broken")
+    }
+    monkeypatch.setenv("MAST_HOST_PLOTS", "0")
+    assert execute(runs["whole"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(one_run, "PROGRAM", (sys.executable, "-c", signalled_mast))
+        patch.setenv("AT_FILE", "5")
+        patch.setenv("SIGNAL", "9")
+        assert execute(runs["broken"]) == -9
+    assert execute(runs["broken"]) == 0
+    assert len(list((tmp_path / "broken").glob("sacred/*/*/*/run.json"))) == 1
+    assert kill_test.differences(tmp_path / "whole", tmp_path / "broken") == []
 
 
 def test_who_comes_second_waits_and_runs_nothing(quick_run):

@@ -11,15 +11,15 @@ from epymarl_mast.errors import OptionError
 from epymarl_mast.sweep.plan import check_runs, read_sweep, short_titles
 
 
-def test_a_grid_is_every_combination(sweep_file, tmp_path):
+def test_a_grid_is_every_combination_seed_by_seed(sweep_file, tmp_path):
     sweep = read_sweep(sweep_file(overrides=["", "rigl no_td_lambda"], seeds=[3, 7]))
     found = [
-        (r.config, r.overrides, dict(r.options)["mast.sparsity"], dict(r.options)["seed"])
+        (dict(r.options)["seed"], r.config, r.overrides, dict(r.options)["mast.sparsity"])
         for r in sweep.runs
     ]
     assert found == list(
         itertools.product(
-            ("mast_qmix", "mast_vdn"), ((), ("rigl", "no_td_lambda")), (0.9, 0.95), (3, 7)
+            (3, 7), ("mast_qmix", "mast_vdn"), ((), ("rigl", "no_td_lambda")), (0.9, 0.95)
         )
     )
     assert sweep.results == tmp_path / "results"
@@ -27,7 +27,7 @@ def test_a_grid_is_every_combination(sweep_file, tmp_path):
 
 
 def test_arguments_are_what_one_would_write(sweep_file, tmp_path):
-    run = read_sweep(sweep_file(overrides="rigl", mongo="localhost:27017:marl")).runs[1]
+    run = read_sweep(sweep_file(overrides="rigl", mongo="localhost:27017:marl")).runs[4]
     assert run.arguments == [
         "train", "--host", "pymarlzooplus", "--config=mast_qmix", "--env-config=gymma",
         "-m", "localhost:27017:marl", "with", "rigl",
