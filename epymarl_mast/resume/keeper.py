@@ -28,7 +28,7 @@ from epymarl_mast.resume.segments import Ring
 from epymarl_mast.resume.state import (
     check_same_run,
     configuration,
-    environment_states,
+    doubt_about,
     gather,
     put_back,
 )
@@ -60,6 +60,7 @@ class Keeper:
         self._writer: CheckpointWriter | None = None
         self._rewind: Rewind | None = None
         self._told: int | None = None
+        self._doubted = self._looked_again = False
         self._handlers: dict[signal.Signals, Any] = {}
         self._since_step, self._since = 0, time.monotonic()
         self._from: tuple[Checkpoint, dict[str, Any]] | None = None
@@ -106,6 +107,9 @@ class Keeper:
             RunStopped: if the run was told to end; a checkpoint of this moment is written first.
         """
         writer = self._writer or self._start()
+        if self._clock and not self._looked_again:
+            self._looked_again = True  # some environments make their parts when they are reset
+            self._say_doubt(doubt_about(self._runner))
         now, t_env = time.monotonic(), self._runner.t_env
         if self._told is not None:
             self._begin(writer)
@@ -139,12 +143,14 @@ class Keeper:
         self._writer = CheckpointWriter(self._folder, self._rings, self._keep, warn)
         if threading.current_thread() is threading.main_thread():
             self._handlers = {n: signal.signal(n, self._tell) for n in _EXIT_CODES}
-        if not all(states.get("environment") for states in environment_states(self._runner)):
-            warn(
-                "the environment keeps no random state that can be read: a resumed run is not "
-                "bit-identical"
-            )
+        self._say_doubt(doubt_about(self._runner))
         return self._writer
+
+    def _say_doubt(self, doubt: str) -> None:
+        """One line a run on an environment that may not go on as it was."""
+        if doubt and not self._doubted:
+            warn(f"the environment {doubt}: a resumed run may not be bit-identical")
+        self._doubted = self._doubted or bool(doubt)
 
     def _first_token(self, token: str) -> str:
         """The host's name for the run, with its first start in it: EPyMARL's models are there."""
@@ -172,10 +178,18 @@ class Keeper:
         checkpoint, state = self._from
         writer = self._start()
         try:
-            put_back(self._runner, self._runner.mac.learner, self._rings, checkpoint, state)
-        except (CheckpointError, KeyError, TypeError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[-1].strip()
+            doubt = put_back(self._runner, self._runner.mac.learner, self._rings, checkpoint, state)
+        except (
+            CheckpointError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RuntimeError,
+            ValueError,
+        ) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from error
+        self._say_doubt(doubt)
         writer.go_on_from(checkpoint)
         self._since_step, self._since = self._runner.t_env, time.monotonic()
         self._from = self._rewind = None
