@@ -55,12 +55,13 @@ class Stopwatch:
 
         @functools.wraps(function)
         def timed(*args: Any, **named: Any) -> Any:
-            started, cpu = time.perf_counter(), time.thread_time()
+            # Inside the wall time is no other system call, at which a busy machine would switch.
+            cpu, started = time.thread_time(), time.perf_counter()
             try:
                 return function(*args, **named)
             finally:
-                self.cpu[name] += time.thread_time() - cpu
                 wall.append(time.perf_counter() - started)
+                self.cpu[name] += time.thread_time() - cpu
 
         return timed
 
@@ -185,7 +186,7 @@ def episode(dims: tuple[int, ...], rng: np.random.Generator) -> dict[str, torch.
     fields["obs"][:steps] = numbers(steps, agents, observation)
     fields["actions"][:steps] = torch.from_numpy(rng.integers(0, actions, (steps, agents, 1)))
     fields["avail_actions"][:steps] = torch.from_numpy(rng.integers(0, 2, (steps, agents, actions)))
-    fields["actions_onehot"].scatter_(2, fields["actions"], 1.0)
+    fields["actions_onehot"][:steps].scatter_(2, fields["actions"][:steps], 1.0)
     fields["reward"][:steps] = numbers(steps, 1)
     fields["filled"][:steps] = 1
     return fields

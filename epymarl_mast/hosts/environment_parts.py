@@ -52,6 +52,8 @@ class SearchEnded(Exception):  # noqa: N818 - no error, where most of it was see
 def walk(environment: Any) -> Iterator[tuple[str, Any]]:
     """``(place, part)`` of an environment's parts, each once, in an order that they give.
 
+    What another part holds as a value is none.
+
     Raises:
         SearchEnded: after :data:`MOST_PARTS` or :data:`MOST_ITEMS`.
     """
@@ -67,12 +69,18 @@ def walk(environment: Any) -> Iterator[tuple[str, Any]]:
             raise SearchEnded
         seen[id(part)] = part
         yield place, part
-        if not isinstance(part, GENERATORS):
-            waiting += ((f"{place}.{name}", value) for name, value in parts(part))
+        own = held(part)
+        waiting += (
+            (f"{place}.{name}", value)
+            for name, value in parts(part)
+            if name not in own or not is_value(value)
+        )
 
 
 def parts(part: Any) -> list[tuple[str, Any]]:
     """What a part holds, by name."""
+    if isinstance(part, GENERATORS):
+        return []
     if isinstance(part, dict):
         own = [(_named(key, i), value) for i, (key, value) in enumerate(part.items())]
         return own + [(f"key {i}", key) for i, key in enumerate(part) if not is_key(key)]
