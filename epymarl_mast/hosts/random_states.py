@@ -85,10 +85,11 @@ def restore(environment: Any, states: Mapping[str, Any]) -> str:
     if "generators" not in states:
         return ""
     wanted, values = states["generators"], revive(states["values"])
-    here = _found(environment)
+    here, before = _found(environment), {}
     if not here.keys() >= values.keys():
-        environment.reset()  # some make their parts there
-        here = _found(environment)
+        for _ in range(2):  # some make their parts there, the first time or always
+            environment.reset()
+            here, before = _found(environment), here
     for place in wanted.keys() - here.keys():
         _make_generator(environment, place)
     here = _found(environment)
@@ -104,7 +105,9 @@ def restore(environment: Any, states: Mapping[str, Any]) -> str:
             for name, value in own.items():
                 if name in now and is_value(now[name]):
                     _put(here[place], name, now[name], value)
-    missing = sorted(values.keys() - here.keys())
+    missing = sorted(
+        place for place in values.keys() - here.keys() if not _is_made_anew(place, before, here)
+    )
     return f"had a part {missing[0]} that a new one lacks" if missing else ""
 
 
@@ -119,6 +122,16 @@ def _found(environment: Any) -> dict[str, Any]:
         for place, part in walk(environment):
             here[place] = part
     return here
+
+
+def _is_made_anew(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a reset replaces what holds a part: then the next one does too, and it is no loss."""
+    above = place.rpartition(".")[0]
+    while above:
+        if above in before and above in after and before[above] is not after[above]:
+            return True
+        above = above.rpartition(".")[0]
+    return False
 
 
 def _put(part: Any, name: str, old: Any, new: Any) -> None:
