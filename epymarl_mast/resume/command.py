@@ -6,7 +6,7 @@ import atexit
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,11 +17,13 @@ import yaml
 
 from epymarl_mast.errors import CheckpointError, HostError, OptionError
 from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
+from epymarl_mast.overrides import user_path
 from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
 from epymarl_mast.resume.lock import hold
-from epymarl_mast.resume.record import continued, read_json
+from epymarl_mast.resume.record import continued
 from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
+from epymarl_mast.whole_files import read_json
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Unfinished:
             OptionError: if there is none, or more than one.
             CheckpointError: if it has finished, is being trained, or cannot be gone on with.
         """
-        given = Path(path).expanduser().absolute()
+        given = user_path(path).absolute()
         if not given.is_dir():
             raise OptionError(f"--resume {path}: there is no such directory")
         if (given / "config.json").is_file():
@@ -70,7 +72,7 @@ class Unfinished:
     def _read(cls, folder: Path) -> Unfinished:
         record, config = read_json(folder / "run.json"), read_json(folder / "config.json")
         block = config.get("mast")
-        if config.get("learner") not in SCHEMAS or not isinstance(block, dict):
+        if not _is_ours(config) or not isinstance(block, dict):
             raise CheckpointError(f"{folder}/config.json is not that of a run of epymarl-mast")
         if record.get("status") == "COMPLETED":
             raise CheckpointError(f"{folder} has completed: there is nothing to go on with")
@@ -122,7 +124,11 @@ class Unfinished:
         place = Path(tempfile.mkdtemp(prefix="mast-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)
         file = place / "run.yaml"
-        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        try:
+            file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{self.folder}/config.json is damaged: {reason}") from None
         return [f"--config={file}", f"--env-config={file}", *others]
 
     @property
@@ -131,7 +137,7 @@ class Unfinished:
         above = self.folder.parents
         if len(above) > 3 and above[2].name == "sacred":
             return above[3]
-        return Path(self.config.get("local_results_path", "results")).absolute()
+        return Path(str(self.config.get("local_results_path", "results"))).absolute()
 
     @property
     def host_to_find(self) -> str | None:
@@ -165,5 +171,9 @@ class Unfinished:
 
 def _is_unfinished(run: Path) -> bool:
     config, record = read_json(run / "config.json"), read_json(run / "run.json")
-    ours = config.get("learner") in SCHEMAS
-    return ours and record.get("status") != "COMPLETED"
+    return _is_ours(config) and record.get("status") != "COMPLETED"
+
+
+def _is_ours(config: Mapping[str, Any]) -> bool:
+    learner = config.get("learner")
+    return isinstance(learner, str) and learner in SCHEMAS

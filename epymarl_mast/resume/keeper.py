@@ -33,7 +33,9 @@ from epymarl_mast.resume.state import (
     put_back,
 )
 from epymarl_mast.resume.writer import CheckpointWriter
+from epymarl_mast.whole_files import read_file, read_json
 
+_LONGEST_NAME = 255  # bytes of a file's name
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -69,7 +71,7 @@ class Keeper:
             checkpoint, _ = newest_whole(self._folder)
             if checkpoint is not None:
                 self._from = (checkpoint, checkpoint.load_state())
-        args.unique_token = self._first_token(args.unique_token)
+        args.unique_token = first_token(self._folder, args.unique_token)
         atexit.register(_forget_if_completed, folder)
 
     @classmethod
@@ -152,15 +154,6 @@ class Keeper:
             warn(f"the environment {doubt}: a resumed run may not be bit-identical")
         self._doubted = self._doubted or bool(doubt)
 
-    def _first_token(self, token: str) -> str:
-        """The host's name for the run, with its first start in it: EPyMARL's models are there."""
-        noted = self._folder / "token"
-        with suppress(OSError):  # of a folder that cannot be written there will be a warning
-            if noted.is_file() and (first := noted.read_text(encoding="utf-8")):
-                return first
-            store(noted, token.encode())
-        return token
-
     def _inserted(self) -> int:
         return len(self._clock) * int(self._runner.batch_size)
 
@@ -207,7 +200,27 @@ class Keeper:
         self._handlers = {}
 
 
+def first_token(folder: Path, token: str) -> str:
+    """The host's name for the run, with its first start in it: EPyMARL's models are there.
+
+    Args:
+        folder: the run's checkpoint folder, in which it is kept.
+        token: that of this start.
+    """
+    noted = folder / "token"
+    with suppress(
+        OSError, ValueError
+    ):  # of a folder that cannot be written there will be a warning
+        if noted.is_file():
+            first = read_file(noted, _LONGEST_NAME).decode()
+            if first.isprintable() and Path(first).name == first:  # it names a folder
+                return first
+    with suppress(OSError):
+        store(noted, token.encode())
+    return token
+
+
 def _forget_if_completed(run: Path) -> None:
     """A run that has completed needs no checkpoint."""
-    if record.read_json(run / "run.json").get("status") == "COMPLETED":
+    if read_json(run / "run.json").get("status") == "COMPLETED":
         shutil.rmtree(run / FOLDER, ignore_errors=True)

@@ -17,11 +17,17 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.errors import CheckpointError
-from epymarl_mast.resume.files import StoredFile
+from epymarl_mast.resume.files import StoredFile, is_number
 
 # Runs of equal bytes alone are looked for: as small as with zlib's own search, in two thirds of the
 # time, on episodes of foraging's and of 3s5z's sizes.
 _ZLIB = (1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+
+
+_MOST_BYTES = 2**29  # a segment, or a run's clock, unpacked: more is no file of ours
+_MALFORMED = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error,
+)  # fmt: skip
 
 
 class Ring(Protocol):
@@ -67,6 +73,18 @@ class Segment:
     first: int
     end: int
     file: StoredFile
+
+    @classmethod
+    def of(cls, said: Any) -> Segment:
+        """From a JSON object.
+
+        Raises:
+            KeyError, TypeError: if it does not describe a segment.
+        """
+        segment = cls(said["first"], said["end"], StoredFile.of(said["file"]))
+        if not (is_number(segment.first) and is_number(segment.end)):
+            raise TypeError("a segment has the numbers of its episodes")
+        return segment
 
 
 class SegmentBuilder:
@@ -115,7 +133,7 @@ def unpack(content: bytes) -> Iterator[dict[str, Tensor]]:
             key: (np.dtype(kind), tuple(shape))
             for key, (kind, shape) in described["fields"].items()
         }
-        data = memoryview(zlib.decompress(body))
+        data = memoryview(unzipped(body))
         start = 0
         for steps in described["steps"]:
             episode = {}
@@ -125,8 +143,22 @@ def unpack(content: bytes) -> Iterator[dict[str, Tensor]]:
                 start += array.nbytes
                 episode[key] = torch.from_numpy(array.copy())
             yield episode
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+    except _MALFORMED as error:
         raise CheckpointError(f"it holds no episodes: {error}") from None
+
+
+def unzipped(content: bytes) -> bytes:
+    """What zlib packed, if it is not more than what we write.
+
+    Raises:
+        ValueError: if it is, or is not whole.
+        zlib.error: if it is nothing that zlib packed.
+    """
+    unpacking = zlib.decompressobj()
+    data = unpacking.decompress(content, _MOST_BYTES)
+    if not unpacking.eof:
+        raise ValueError(f"it is torn, or unpacks to more than {_MOST_BYTES >> 20} MiB")
+    return data
 
 
 def _array(field: Tensor) -> np.ndarray[Any, Any]:

@@ -111,7 +111,10 @@ def check_same_run(saved: str, here: str) -> None:
     Raises:
         CheckpointError: naming the first option that is another.
     """
-    other, own = _flat(json.loads(saved)), _flat(json.loads(here))
+    try:
+        other, own = _flat(json.loads(saved)), _flat(json.loads(here))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"the checkpoint holds no configuration: {error}") from None
     for key in sorted(other.keys() | own.keys()):
         if key.startswith(_FREE) or other.get(key) == own.get(key):
             continue
