@@ -32,11 +32,11 @@ from epymarl_mast.resume.state import (
     gather,
     put_back,
 )
+from epymarl_mast.resume.stopping import EXIT_CODES, told
 from epymarl_mast.resume.writer import CheckpointWriter
 from epymarl_mast.whole_files import read_file, read_json
 
 _LONGEST_NAME = 255  # bytes of a file's name
-_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Keeper:
@@ -143,8 +143,9 @@ class Keeper:
         if learner.replay.buffer.capacity > 0:
             self._rings.append(OnlineRing(learner.replay.buffer, self._inserted))
         self._writer = CheckpointWriter(self._folder, self._rings, self._keep, warn)
+        self._told = told()
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {n: signal.signal(n, self._tell) for n in _EXIT_CODES}
+            self._handlers = {n: signal.signal(n, self._tell) for n in EXIT_CODES}
         self._say_doubt(doubt_about(self._runner))
         return self._writer
 
@@ -189,7 +190,7 @@ class Keeper:
 
     def _tell(self, number: int, frame: FrameType | None) -> None:
         """The first signal: end after this episode. A second one ends at once, as always."""
-        self._told = _EXIT_CODES[signal.Signals(number)]
+        self._told = EXIT_CODES[signal.Signals(number)]
         self._restore_handlers()
         with suppress(OSError, RuntimeError):  # the log's disk is full; it is being written to
             print("mast: ending after this episode, with a checkpoint", file=sys.stderr, flush=True)
