@@ -4,8 +4,10 @@
 evolution on level-based foraging. Every 1 000 environment steps it notes the resident memory and
 checks :func:`epymarl_mast.learners.invariants.violations`. The slope is that of a straight line
 through the second half of the run, when the buffers have long been full, with its 95 % interval
-from block means (samples next to each other are not independent): of resident memory, and of what
-the C library has handed out and not got back, which leaves out its own fragmentation.
+from block means (samples next to each other are not independent): of resident memory; of the same
+without the free part of the C library's heap, which shrinks and grows by megabytes as the library
+gives its end back or not; of what the library has handed out; and of what Python's own allocator
+has in use, in blocks. ``logged_values`` is how many values the host's logger has, which it keeps.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import argparse
 import ctypes
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -34,18 +37,34 @@ BLOCKS = 10
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+class Sample(NamedTuple):
+    """What is seen at once; memory in bytes."""
+
+    t_env: int
+    resident: int
+    resident_less_free_heap: int
+    in_use: int
+    python_blocks: int
+    logged_values: int
+    gradient_updates: int
+    seconds: float
+
+
+SLOPES = ("resident", "resident_less_free_heap", "in_use", "python_blocks", "logged_values")
+
+
 class Watch:
     """Looks at a learner every so many environment steps.
 
     Attributes:
-        samples: ``(t_env, resident bytes, bytes in use, gradient updates, seconds)``.
+        samples: one look each.
         problems: what was not as it must be.
     """
 
     def __init__(self, interval: int) -> None:
         self._interval, self._next = interval, 0
         self._started = time.monotonic()
-        self.samples: list[tuple[float, ...]] = []
+        self.samples: list[Sample] = []
         self.problems: list[str] = []
         self.updates = 0
 
@@ -55,8 +74,19 @@ class Watch:
             return
         self._next = t_env + self._interval
         seconds = time.monotonic() - self._started
-        memory = (resident_bytes(), bytes_in_use())
-        self.samples.append((t_env, *memory, learner.training_steps, seconds))
+        resident, heap = resident_bytes(), c_heap()
+        self.samples.append(
+            Sample(
+                t_env,
+                resident,
+                resident - heap.fordblks,
+                heap.uordblks + heap.hblkhd,
+                sys.getallocatedblocks(),
+                sum(map(len, learner.logger.stats.values())),
+                learner.training_steps,
+                seconds,
+            )
+        )
         self.problems += [f"t_env={t_env}: {what}" for what in violations(learner)]
         self.updates = learner.networks.topology.updates
 
@@ -72,17 +102,19 @@ class _Mallinfo(ctypes.Structure):
         "fordblks", "keepcost")]  # fmt: skip
 
 
-def bytes_in_use() -> int:
-    """What glibc has handed out: its heap and its maps."""
+def c_heap() -> _Mallinfo:
+    """What glibc says of its heap (``uordblks`` handed out, ``fordblks`` free) and maps."""
     ask = ctypes.CDLL(None).mallinfo2
     ask.restype = _Mallinfo
-    said = ask()
-    return int(said.uordblks + said.hblkhd)
+    said: _Mallinfo = ask()
+    return said
 
 
-def slope(samples: list[tuple[float, ...]], column: int) -> list[int]:
-    """Bytes per 1 000 steps over the second half, and its 95 % interval."""
-    steps, memory = (np.array([row[i] for row in samples], float) for i in (0, column))
+def slope(samples: list[Sample], column: str) -> list[int]:
+    """Growth per 1 000 steps over the second half, and its 95 % interval."""
+    steps, memory = (
+        np.array([getattr(row, name) for row in samples], float) for name in ("t_env", column)
+    )
     late = steps >= steps[-1] / 2
     blocks = [
         (block[:, 0].mean(), block[:, 1].mean())
@@ -130,16 +162,15 @@ def main() -> None:
         watch = run(asked.host, asked.steps, asked.every, asked.buffer, results, asked.extra)
     seen = {
         "host": asked.host,
-        "steps": watch.samples[-1][0],
+        "steps": watch.samples[-1].t_env,
         "buffer_size": asked.buffer,
-        "seconds": round(watch.samples[-1][4], 1),
-        "gradient_updates": watch.samples[-1][3],
+        "seconds": round(watch.samples[-1].seconds, 1),
+        "gradient_updates": watch.samples[-1].gradient_updates,
         "topology_updates": watch.updates,
         "checks_of_invariants": len(watch.samples),
         "violations": watch.problems,
-        "resident_bytes": [watch.samples[0][1], watch.samples[-1][1]],
-        "resident_bytes_per_1000_steps": slope(watch.samples, 1),
-        "bytes_in_use_per_1000_steps": slope(watch.samples, 2),
+        "resident_bytes": [watch.samples[0].resident, watch.samples[-1].resident],
+        "per_1000_steps": {name: slope(watch.samples, name) for name in SLOPES},
         "samples": watch.samples,
     }
     asked.out.write_text(json.dumps(seen))

@@ -10,6 +10,7 @@ import typer
 
 from epymarl_mast.errors import RunError, RunFailed, RunInterrupted
 from epymarl_mast.hosts import find_host
+from epymarl_mast.resume.stopping import ends_when_told
 
 
 def train(
@@ -35,6 +36,11 @@ def train(
     --env-config=NAME, 'with' followed by key=value and YAML files, and Sacred's options such
     as -m host:port:db.
     """
+    with ends_when_told():
+        _train(context.args, host, resume)
+
+
+def _train(arguments: list[str], host: str | None, resume: str | None) -> None:
     from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register
     from epymarl_mast.resume.checkpoint import has_checkpoint
@@ -44,7 +50,7 @@ def train(
     from epymarl_mast.tracking.steady_files import records_survive_full_disk
     from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
-    arguments, run = context.args, None
+    run = None
     if resume is not None:
         run = Unfinished.find(resume)
         host, arguments = host or run.host_to_find, run.arguments(arguments)
@@ -67,6 +73,8 @@ def train(
         typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
         if has_checkpoint(stopped.folder):
             typer.echo(f"mast: go on with it by: mast train --resume '{where}'", err=True)
+        else:
+            typer.echo("mast: it has no checkpoint: --resume would begin it again", err=True)
         raise typer.Exit(stopped.exit_code) from None
     except RunFailed as failed:
         if failed.code == RunError.exit_code:  # 2 is wrong input, which its one line has told

@@ -7,7 +7,6 @@ as :mod:`epymarl_mast.export.gaps` writes them. docs/export.md is its descriptio
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from epymarl_mast.errors import ExportError, needs_package
 from epymarl_mast.export import gaps
 from epymarl_mast.export.network import AgentNetwork, Array, Layer
+from epymarl_mast.whole_files import write_whole
 
 KEY = "epymarl_mast"
 _MAX_WEIGHTS = 1 << 26  # of one matrix, before decoding: 256 MiB
@@ -121,13 +121,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         ExportError: if that cannot be done.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, content)
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -65,6 +65,13 @@ _EXAMPLE_KEYS = {
 }
 _GYMMA_OF_PYMARLZOOPLUS = ("lbforaging", "rware", "mpe")
 
+# Whatever of them can be read: why nobody can bring them to where they were.
+NEVER_EXACT = {
+    "sc2": "is StarCraft II, a program whose state cannot be read",
+    "sc2v2": "is StarCraft II, a program whose state cannot be read",
+    "smaclite": "keeps units in sets, whose order is that of their addresses",
+}
+
 # Named here, because importing JaxMARL takes seconds.
 SMAX_MAPS = (
     "3m", "8m", "25m", "2s3z", "3s5z", "5m_vs_6m", "10m_vs_11m", "27m_vs_30m", "3s5z_vs_3s6z",

@@ -1,67 +1,114 @@
-"""The random generators and values of an environment, wherever its wrappers and parts keep them."""
+"""What an environment goes on from at its next reset: its random generators, and its values.
+
+Environments have no interface for it, so their parts are searched (``environment_parts``). What
+cannot be read is said: then nobody can tell whether a resumed run is bit-identical.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from epymarl_mast.errors import CheckpointError
+from epymarl_mast.hosts.environment_parts import (
+    GENERATORS,
+    MOST_BYTES,
+    MOST_PARTS,
+    SearchEnded,
+    give,
+    held,
+    hides_its_content,
+    is_value,
+    parts,
+    size_of,
+    walk,
+)
 from epymarl_mast.resume.values import generator_state, plain, revive, set_generator_state
 
-_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
-_MOST_PARTS = 20_000  # an environment with more is searched no further
-_LEAVES = (str, bytes, int, float, bool, type(None), np.ndarray, np.generic, type)
+NO_GENERATOR = "keeps no random state that can be read"
 
 
 def of(environment: Any) -> dict[str, Any]:
-    """What an environment goes on from at its next reset; empty where it has no generator.
+    """What an environment goes on from at its next reset.
 
     An environment that has ``random_state`` and ``set_random_state`` is asked.
 
     Returns:
         ``own``, what it said; or
-        ``generators``, ``{place: state}``; and ``values``, ``{place: {attribute: value}}`` of
-        numbers, text and tuples, as some environments place things by where they were before.
+        ``generators``, ``{place: state}``; ``values``, ``{place: {name: value}}`` of numbers,
+        text, arrays and their containers, as some environments place things by where they were
+        before; and ``doubt``, why they may not be all, as the end of a sentence that begins with
+        "the environment". Without a generator there is a doubt alone.
     """
     if _speaks_for_itself(environment):
         return {"own": environment.random_state()}
-    parts = list(_walk(environment))
-    generators = {p: generator_state(found) for p, found in parts if isinstance(found, _GENERATORS)}
+    generators: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    doubt, room = "", MOST_BYTES
+    try:
+        for place, part in walk(environment):
+            if isinstance(part, GENERATORS):
+                generators[place] = generator_state(part)
+            elif not doubt and hides_its_content(part):
+                doubt = f"keeps a {type(part).__module__}.{type(part).__qualname__} in {place}"
+            own = {name: value for name, value in held(part).items() if is_value(value)}
+            room -= sum(map(size_of, own.values()))
+            if own and room >= 0:
+                values[place] = plain(own)
+    except SearchEnded:
+        doubt = f"has more than {MOST_PARTS} parts"
+    except Exception as error:  # an environment's own code may raise anything when it is looked at
+        doubt = f"cannot be searched ({type(error).__name__})"
     if not generators:
-        return {}
-    values = {place: own for place, part in parts if (own := _values(part))}
-    return {"generators": generators, "values": plain(values)}
+        return {"doubt": NO_GENERATOR}
+    if room < 0:
+        doubt = f"keeps more than {MOST_BYTES >> 20} MiB"
+    return {"generators": generators, "values": values, "doubt": doubt}
 
 
-def restore(environment: Any, states: dict[str, Any]) -> None:
+def restore(environment: Any, states: Mapping[str, Any]) -> str:
     """Bring an environment to what :func:`of` gave.
+
+    Returns:
+        Why it may not be what it was, as ``doubt`` of :func:`of`; empty where it is.
 
     Raises:
         CheckpointError: if it has other generators.
     """
-    if not states:
-        return
-    if _speaks_for_itself(environment):
+    if _speaks_for_itself(environment) and "own" in states:
         environment.set_random_state(states["own"])
-        return
-    wanted = states["generators"]
-    for place in wanted.keys() - _generators(environment).keys():
-        _make(environment, place)
-    found = _generators(environment)
-    if found.keys() != wanted.keys():
-        odd = sorted(found.keys() ^ wanted.keys())[0]
-        where = "here" if odd in found else "in the checkpoint"
-        raise CheckpointError(f"the environment's random generator {odd} is only {where}")
-    for place, generator in found.items():
-        set_generator_state(generator, wanted[place])
-    values = revive(states["values"])
-    for place, part in list(_walk(environment)):
-        for name, value in values.get(place, {}).items():
-            if _is_value(vars(part).get(name)):
-                vars(part)[name] = value
+        return ""
+    if "generators" not in states:
+        return ""
+    wanted, values = states["generators"], revive(states["values"])
+    here, before = _found(environment), {}
+    if not here.keys() >= values.keys():
+        for _ in range(2):  # some make their parts there, the first time or always
+            environment.reset()
+            here, before = _found(environment), here
+    for place in wanted.keys() - here.keys():
+        _make_generator(environment, place)
+    here = _found(environment)
+    odd = sorted(wanted.keys() ^ {p for p, part in here.items() if isinstance(part, GENERATORS)})
+    if odd:
+        where = "here" if odd[0] in here else "in the checkpoint"
+        raise CheckpointError(f"the environment's random generator {odd[0]} is only {where}")
+    for place, state in wanted.items():
+        set_generator_state(here[place], state)
+    for place, own in values.items():
+        if place in here:
+            now = held(here[place])
+            for name, value in own.items():
+                if name in now and is_value(now[name]):
+                    _put(here[place], name, now[name], value)
+    missing = sorted(
+        place for place in values.keys() - here.keys() if not _is_made_anew(place, before, here)
+    )
+    return f"had a part {missing[0]} that a new one lacks" if missing else ""
 
 
 def _speaks_for_itself(environment: Any) -> bool:
@@ -69,57 +116,63 @@ def _speaks_for_itself(environment: Any) -> bool:
     return all(callable(getattr(environment, name, None)) for name in names)
 
 
-def _generators(environment: Any) -> dict[str, Any]:
-    return {p: found for p, found in _walk(environment) if isinstance(found, _GENERATORS)}
+def _found(environment: Any) -> dict[str, Any]:
+    here = {}
+    with suppress(SearchEnded):
+        for place, part in walk(environment):
+            here[place] = part
+    return here
 
 
-def _walk(environment: Any) -> Iterator[tuple[str, Any]]:
-    """``(place, part)`` of an environment's parts, each once, in an order that they give."""
-    waiting: list[tuple[str, Any]] = [("env", environment)]
-    seen: dict[int, Any] = {}
-    while waiting and len(seen) < _MOST_PARTS:
-        place, part = waiting.pop(0)
-        if isinstance(part, _LEAVES) or (callable(part) and not hasattr(part, "__dict__")):
-            continue
-        if id(part) in seen:
-            continue
-        seen[id(part)] = part
-        yield place, part
-        if not isinstance(part, _GENERATORS):
-            waiting += [(f"{place}.{name}", value) for name, value in _parts(part)]
+def _is_made_anew(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a reset replaces what holds a part: then the next one does too, and it is no loss."""
+    above = place.rpartition(".")[0]
+    while above:
+        if above in before and above in after and before[above] is not after[above]:
+            return True
+        above = above.rpartition(".")[0]
+    return False
 
 
-def _values(part: Any) -> dict[str, Any]:
-    """The attributes of a part that are values."""
-    if isinstance(part, (dict, list, tuple, *_GENERATORS)) or not hasattr(part, "__dict__"):
-        return {}
-    return {name: value for name, value in _parts(part) if _is_value(value)}
+def _put(part: Any, name: str, old: Any, new: Any) -> None:
+    """Give an attribute its value; what others may hold too is changed in its place."""
+    if _filled(old, new):
+        return
+    with suppress(AttributeError, TypeError):  # read-only: a constant
+        give(part, name, new)
 
 
-def _is_value(value: Any) -> bool:
-    """Whether it is one that cannot change in itself, so that nobody shares it."""
-    if isinstance(value, tuple):
-        return type(value) is tuple and all(_is_value(item) for item in value)
-    return isinstance(value, (bool, int, float, str, type(None), np.generic)) and (
-        type(value).__module__ in ("builtins", "numpy")
-    )
+def _filled(old: Any, new: Any) -> bool:
+    """Whether an array or a container could take the content of another in its own place."""
+    if type(old) is not type(new) and not isinstance(old, dict):
+        return False
+    if isinstance(old, np.ndarray):
+        if old.shape != new.shape or old.dtype != new.dtype or not old.flags.writeable:
+            return False
+        old[...] = new
+    elif isinstance(old, (list, deque)):
+        both = list(zip(old, new, strict=False))
+        kept = [o if _filled(o, n) else n for o, n in both]
+        kept += list(new)[len(both) :]
+        old.clear()
+        old.extend(kept)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        kept_values = {k: old[k] if k in old and _filled(old[k], v) else v for k, v in new.items()}
+        old.clear()
+        old.update(kept_values)
+    elif isinstance(old, set):
+        old.clear()
+        old.update(new)
+    else:
+        return False
+    return True
 
 
-def _make(environment: Any, place: str) -> None:
+def _make_generator(environment: Any, place: str) -> None:
     """A generator where there is none yet: gymnasium makes them at their first use."""
     part = environment
     *way, last = place.split(".")[1:]
     for name in way:
-        part = dict(_parts(part)).get(name)
-    if hasattr(part, "__dict__") and vars(part).get(last, 0) is None:
-        setattr(part, last, np.random.default_rng())
-
-
-def _parts(part: Any) -> list[tuple[str, Any]]:
-    if isinstance(part, dict):
-        return [(str(key), value) for key, value in part.items() if isinstance(key, (str, int))]
-    if isinstance(part, (list, tuple)):
-        return [(str(index), value) for index, value in enumerate(part)]
-    if type(part).__module__.partition(".")[0] in ("builtins", "torch", "logging", "threading"):
-        return []
-    return list(getattr(part, "__dict__", {}).items())
+        part = dict(parts(part)).get(name)
+    if held(part).get(last, 0) is None:
+        give(part, last, np.random.default_rng())

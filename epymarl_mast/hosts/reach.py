@@ -89,12 +89,15 @@ def ask_random_states(connections: Any) -> list[dict[str, Any]]:
     return [connection.recv() for connection in connections]
 
 
-def set_random_states(connections: Any, states: list[dict[str, Any]]) -> None:
-    """Give workers what :func:`ask_random_states` got from them."""
+def set_random_states(connections: Any, states: list[dict[str, Any]]) -> list[str]:
+    """Give workers what :func:`ask_random_states` got from them.
+
+    Returns:
+        Of each, why its environment may not be what it was; empty where it is.
+    """
     for connection, state in zip(connections, states, strict=True):
         connection.send((RANDOM_STATE, state))
-    for connection in connections:
-        connection.recv()
+    return [connection.recv() or "" for connection in connections]
 
 
 def _work(module: str, remote: Any, environment: Any, *rest: Any) -> None:
@@ -134,7 +137,7 @@ class _Ears:
                 return request, state
             self._remote.send(self._answer(state))
 
-    def _answer(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _answer(self, state: dict[str, Any] | None) -> dict[str, Any] | str:
         # Only here: the command line starts without torch.
         from epymarl_mast.hosts import random_states
         from epymarl_mast.resume.values import process_random_state, set_process_random_state
@@ -145,9 +148,9 @@ class _Ears:
                 "environment": random_states.of(environment),
                 "process": process_random_state(),
             }
-        random_states.restore(environment, state["environment"])
+        doubt = random_states.restore(environment, state["environment"])
         set_process_random_state(state["process"])
-        return None
+        return doubt
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._remote, name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from epymarl_mast.errors import CheckpointError
+from epymarl_mast.whole_files import write_in_order
 
 DIGESTS = "SHA256SUMS"
 
@@ -34,19 +34,10 @@ def write_together(folder: Path, contents: Mapping[str, Any]) -> None:
     written = {name: _saved(value) for name, value in contents.items()}
     sums = "".join(f"{hashlib.sha256(b).hexdigest()}  {name}\n" for name, b in written.items())
     written = {DIGESTS: sums.encode(), **written}
-    temporary = {name: folder / f"{name}.tmp" for name in written}
     try:
-        for name, content in written.items():
-            with temporary[name].open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for name, path in temporary.items():
-            path.replace(folder / name)
+        write_in_order({folder / name: content for name, content in written.items()})
     except OSError:
         with suppress(OSError):
-            for path in temporary.values():
-                path.unlink(missing_ok=True)
             folder.rmdir()  # stays if something else is in it
         raise
 

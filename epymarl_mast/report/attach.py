@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from epymarl_mast.report.database import connected
 from epymarl_mast.report.record import Record
+from epymarl_mast.whole_files import read_json, write_json
 
 NAME = "report.html"
 
@@ -40,12 +40,10 @@ def attach(page: Path, runs: Sequence[Record]) -> None:
 
 def _attach_to_folder(page: Path, folder: Path) -> None:
     shutil.copyfile(page, folder / NAME)
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    if NAME not in record.setdefault("artifacts", []):
-        record["artifacts"].append(NAME)
-        temporary = folder / "run.json.tmp"
-        temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
-        temporary.replace(folder / "run.json")
+    record = read_json(folder / "run.json")
+    artifacts = record.get("artifacts", [])
+    if record and isinstance(artifacts, list) and NAME not in artifacts:
+        write_json(folder / "run.json", {**record, "artifacts": [*artifacts, NAME]})
 
 
 def _attach_in_database(page: Path, address: str, numbers: Sequence[Any]) -> None:

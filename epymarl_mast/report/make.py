@@ -19,6 +19,7 @@ from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record, Unreadab
 from epymarl_mast.report.results import curves, dense_notes, over_tasks, rows
 from epymarl_mast.report.selection import Selection, select, usable
 from epymarl_mast.tracking.address import is_address, without_password
+from epymarl_mast.whole_files import write_whole
 from epymarl_mast.wording import counted
 
 
@@ -73,9 +74,7 @@ def make_report(request: Request) -> Iterator[str]:
         notes=notes,
         pictures=pictures,
     )
-    temporary = request.out / "report.html.tmp"
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(request.out / "report.html")
+    write_whole(request.out / "report.html", page.encode())
     if request.attach:
         attach(request.out / "report.html", selection.runs)
 

@@ -5,6 +5,7 @@ Legend: S snapshots, N agents.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from epymarl_mast.report.pictures import COLOURS, STYLE, Picture, steps_axis
 from epymarl_mast.report.record import Array
 from epymarl_mast.tracking.mask_history import MaskHistory
+from epymarl_mast.whole_files import write_whole
 
 _SHOWN = 4
 _MILLISECONDS = 200
@@ -118,12 +120,12 @@ def write_animation(history: MaskHistory, layer: str, path: Path) -> None:
         _frame(mask, masks[max(0, i - 1)], f"{layer}  step {history.steps[i]:,}")
         for i, mask in enumerate(masks)
     ]
-    temporary = path.with_name(path.name + ".tmp")
+    picture = io.BytesIO()
     frames[0].save(
-        temporary, format="GIF", save_all=True, append_images=frames[1:], loop=0,
+        picture, format="GIF", save_all=True, append_images=frames[1:], loop=0,
         duration=[_MILLISECONDS] * (len(frames) - 1) + [5 * _MILLISECONDS],
     )  # fmt: skip
-    temporary.replace(path)
+    write_whole(path, picture.getvalue())
 
 
 def _frame(mask: Array, before: Array, caption: str) -> Image.Image:

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from epymarl_mast.errors import CheckpointError
-from epymarl_mast.resume.files import StoredFile, fetch, store
+from epymarl_mast.resume.files import StoredFile, fetch, is_number, store
 from epymarl_mast.resume.segments import Segment, unpack
+from epymarl_mast.whole_files import MOST_BYTES_OF_JSON, read_file
 
 FORMAT = 1
 FOLDER = "checkpoints"  # in the run's Sacred directory
@@ -66,7 +67,7 @@ class Checkpoint:
             CheckpointError: saying what is missing, damaged or of another format.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_file(path, MOST_BYTES_OF_JSON).decode())
             found = content.pop("sha256")
             if _digest(content) != found:
                 raise CheckpointError(f"{path.name} is damaged: its checksum is another")
@@ -75,12 +76,16 @@ class Checkpoint:
                     f"{path.name} is of format {content['format']}, this version reads {FORMAT}"
                 )
             segments = {
-                name: [Segment(s["first"], s["end"], StoredFile(**s["file"])) for s in own]
+                name: [Segment.of(said) for said in own]
                 for name, own in content["segments"].items()
             }
-            state = StoredFile(**content["state"])
+            if not is_number(content["t_env"]):
+                raise ValueError(f"t_env is {content['t_env']!r}")
+            state = StoredFile.of(content["state"])
             checkpoint = cls(path.parent, content["t_env"], state, segments)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if checkpoint.path != path:
+                raise ValueError(f"it is that of step {checkpoint.t_env}")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path.name} cannot be read: {error}") from None
         for file in checkpoint.files():
             fetch(path.parent, file)
@@ -104,7 +109,10 @@ class Checkpoint:
         except Exception as error:  # torch raises many kinds for a foreign file
             reason = type(error).__name__
             raise CheckpointError(f"{self.state.name} cannot be read: {reason}") from None
-        if not isinstance(state, dict):
+        kinds = {"config": str, "record": dict}
+        if not isinstance(state, dict) or not all(
+            isinstance(state.get(key), kind) for key, kind in kinds.items()
+        ):
             raise CheckpointError(f"{self.state.name} does not hold the state of a run")
         return state
 
@@ -115,6 +123,8 @@ class Checkpoint:
             CheckpointError: if they are not what was written.
         """
         for segment in self.segments[ring]:
+            if segment.end <= first:
+                continue
             content = fetch(self.folder, segment.file)
             for number, fields in enumerate(unpack(content), start=segment.first):
                 if number >= first:

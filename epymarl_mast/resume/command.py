@@ -6,7 +6,7 @@ import atexit
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,12 +17,14 @@ import yaml
 
 from epymarl_mast.errors import CheckpointError, HostError, OptionError
 from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
+from epymarl_mast.overrides import user_path
 from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
 from epymarl_mast.resume.database import entry_continued, recorded_address
 from epymarl_mast.resume.lock import hold
-from epymarl_mast.resume.record import continued, read_json
+from epymarl_mast.resume.record import continued
 from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
+from epymarl_mast.whole_files import read_json
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Unfinished:
             OptionError: if there is none, or more than one.
             CheckpointError: if it has finished, is being trained, or cannot be gone on with.
         """
-        given = Path(path).expanduser().absolute()
+        given = user_path(path).absolute()
         if not given.is_dir():
             raise OptionError(f"--resume {path}: there is no such directory")
         if (given / "config.json").is_file():
@@ -71,7 +73,7 @@ class Unfinished:
     def _read(cls, folder: Path) -> Unfinished:
         record, config = read_json(folder / "run.json"), read_json(folder / "config.json")
         block = config.get("mast")
-        if config.get("learner") not in SCHEMAS or not isinstance(block, dict):
+        if not _is_ours(config) or not isinstance(block, dict):
             raise CheckpointError(f"{folder}/config.json is not that of a run of epymarl-mast")
         if record.get("status") == "COMPLETED":
             raise CheckpointError(f"{folder} has completed: there is nothing to go on with")
@@ -125,7 +127,11 @@ class Unfinished:
         place = Path(tempfile.mkdtemp(prefix="mast-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)
         file = place / "run.yaml"
-        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        try:
+            file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{self.folder}/config.json is damaged: {reason}") from None
         address = recorded_address(self.record)
         if not others and address is not None and "***" not in address:
             others = ["-m", address]
@@ -137,7 +143,7 @@ class Unfinished:
         above = self.folder.parents
         if len(above) > 3 and above[2].name == "sacred":
             return above[3]
-        return Path(self.config.get("local_results_path", "results")).absolute()
+        return Path(str(self.config.get("local_results_path", "results"))).absolute()
 
     @property
     def host_to_find(self) -> str | None:
@@ -174,5 +180,9 @@ class Unfinished:
 
 def _is_unfinished(run: Path) -> bool:
     config, record = read_json(run / "config.json"), read_json(run / "run.json")
-    ours = config.get("learner") in SCHEMAS
-    return ours and record.get("status") != "COMPLETED"
+    return _is_ours(config) and record.get("status") != "COMPLETED"
+
+
+def _is_ours(config: Mapping[str, Any]) -> bool:
+    learner = config.get("learner")
+    return isinstance(learner, str) and learner in SCHEMAS

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from epymarl_mast.resume.record import logged_metrics, now, read_json, text_of_log
+from epymarl_mast.resume.record import logged_metrics, now, text_of_log
 from epymarl_mast.resume.values import revive
+from epymarl_mast.whole_files import read_json
 
 _ENDING = ("stop_time", "fail_trace")
 

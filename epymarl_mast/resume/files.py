@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from epymarl_mast.errors import CheckpointError
+from epymarl_mast.whole_files import read_file, write_whole
+
+_MOST_BYTES = 2**31  # of a file of a checkpoint, which is read whole
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,23 @@ class StoredFile:
     size: int
     sha256: str
 
+    @classmethod
+    def of(cls, said: Any) -> StoredFile:
+        """From a JSON object.
+
+        Raises:
+            TypeError: if it does not describe a file.
+        """
+        file = cls(**said)
+        if not (is_number(file.size) and isinstance(file.name, str)):
+            raise TypeError("a file is described by its name, size and checksum")
+        return file
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a whole number that counts something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+
 
 def store(path: Path, content: bytes) -> StoredFile:
     """Write a file under a temporary name, bring it to the disk, then rename it.
@@ -26,18 +45,7 @@ def store(path: Path, content: bytes) -> StoredFile:
     Raises:
         OSError: if it cannot be written; nothing of it is left then.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, content)
     return StoredFile(path.name, len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -47,10 +55,10 @@ def fetch(folder: Path, stored: StoredFile) -> bytes:
     Raises:
         CheckpointError: if it is missing, or another than was written.
     """
-    if Path(stored.name).name != stored.name:
+    if not stored.name or Path(stored.name).name != stored.name:
         raise CheckpointError(f"{stored.name} is no file of the folder {folder}")
     try:
-        content = (folder / stored.name).read_bytes()
+        content = read_file(folder / stored.name, _MOST_BYTES)
     except OSError as error:
         raise CheckpointError(f"{stored.name} cannot be read: {error.strerror}") from None
     if len(content) != stored.size:
@@ -58,12 +66,3 @@ def fetch(folder: Path, stored: StoredFile) -> bytes:
     if hashlib.sha256(content).hexdigest() != stored.sha256:
         raise CheckpointError(f"{stored.name} is damaged: its checksum is another")
     return content
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk, so that a rename outlives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -28,13 +28,15 @@ from epymarl_mast.resume.segments import Ring
 from epymarl_mast.resume.state import (
     check_same_run,
     configuration,
-    environment_states,
+    doubt_about,
     gather,
     put_back,
 )
+from epymarl_mast.resume.stopping import EXIT_CODES, told
 from epymarl_mast.resume.writer import CheckpointWriter
+from epymarl_mast.whole_files import read_file, read_json
 
-_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_LONGEST_NAME = 255  # bytes of a file's name
 
 
 class Keeper:
@@ -60,6 +62,7 @@ class Keeper:
         self._writer: CheckpointWriter | None = None
         self._rewind: Rewind | None = None
         self._told: int | None = None
+        self._doubted = self._looked_again = False
         self._handlers: dict[signal.Signals, Any] = {}
         self._since_step, self._since = 0, time.monotonic()
         self._from: tuple[Checkpoint, dict[str, Any]] | None = None
@@ -68,7 +71,7 @@ class Keeper:
             checkpoint, _ = newest_whole(self._folder)
             if checkpoint is not None:
                 self._from = (checkpoint, checkpoint.load_state())
-        args.unique_token = self._first_token(args.unique_token)
+        args.unique_token = first_token(self._folder, args.unique_token)
         atexit.register(_forget_if_completed, folder)
 
     @classmethod
@@ -106,6 +109,9 @@ class Keeper:
             RunStopped: if the run was told to end; a checkpoint of this moment is written first.
         """
         writer = self._writer or self._start()
+        if self._clock and not self._looked_again:
+            self._looked_again = True  # some environments make their parts when they are reset
+            self._say_doubt(doubt_about(self._runner))
         now, t_env = time.monotonic(), self._runner.t_env
         if self._told is not None:
             self._begin(writer)
@@ -137,23 +143,17 @@ class Keeper:
         if learner.replay.buffer.capacity > 0:
             self._rings.append(OnlineRing(learner.replay.buffer, self._inserted))
         self._writer = CheckpointWriter(self._folder, self._rings, self._keep, warn)
+        self._told = told()
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {n: signal.signal(n, self._tell) for n in _EXIT_CODES}
-        if not all(states.get("environment") for states in environment_states(self._runner)):
-            warn(
-                "the environment keeps no random state that can be read: a resumed run is not "
-                "bit-identical"
-            )
+            self._handlers = {n: signal.signal(n, self._tell) for n in EXIT_CODES}
+        self._say_doubt(doubt_about(self._runner))
         return self._writer
 
-    def _first_token(self, token: str) -> str:
-        """The host's name for the run, with its first start in it: EPyMARL's models are there."""
-        noted = self._folder / "token"
-        with suppress(OSError):  # of a folder that cannot be written there will be a warning
-            if noted.is_file() and (first := noted.read_text(encoding="utf-8")):
-                return first
-            store(noted, token.encode())
-        return token
+    def _say_doubt(self, doubt: str) -> None:
+        """One line a run on an environment that may not go on as it was."""
+        if doubt and not self._doubted:
+            warn(f"the environment {doubt}: a resumed run may not be bit-identical")
+        self._doubted = self._doubted or bool(doubt)
 
     def _inserted(self) -> int:
         return len(self._clock) * int(self._runner.batch_size)
@@ -172,17 +172,25 @@ class Keeper:
         checkpoint, state = self._from
         writer = self._start()
         try:
-            put_back(self._runner, self._runner.mac.learner, self._rings, checkpoint, state)
-        except (CheckpointError, KeyError, TypeError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[-1].strip()
+            doubt = put_back(self._runner, self._runner.mac.learner, self._rings, checkpoint, state)
+        except (
+            CheckpointError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RuntimeError,
+            ValueError,
+        ) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from error
+        self._say_doubt(doubt)
         writer.go_on_from(checkpoint)
         self._since_step, self._since = self._runner.t_env, time.monotonic()
         self._from = self._rewind = None
 
     def _tell(self, number: int, frame: FrameType | None) -> None:
         """The first signal: end after this episode. A second one ends at once, as always."""
-        self._told = _EXIT_CODES[signal.Signals(number)]
+        self._told = EXIT_CODES[signal.Signals(number)]
         self._restore_handlers()
         with suppress(OSError, RuntimeError):  # the log's disk is full; it is being written to
             print("mast: ending after this episode, with a checkpoint", file=sys.stderr, flush=True)
@@ -193,7 +201,27 @@ class Keeper:
         self._handlers = {}
 
 
+def first_token(folder: Path, token: str) -> str:
+    """The host's name for the run, with its first start in it: EPyMARL's models are there.
+
+    Args:
+        folder: the run's checkpoint folder, in which it is kept.
+        token: that of this start.
+    """
+    noted = folder / "token"
+    with suppress(
+        OSError, ValueError
+    ):  # of a folder that cannot be written there will be a warning
+        if noted.is_file():
+            first = read_file(noted, _LONGEST_NAME).decode()
+            if first.isprintable() and Path(first).name == first:  # it names a folder
+                return first
+    with suppress(OSError):
+        store(noted, token.encode())
+    return token
+
+
 def _forget_if_completed(run: Path) -> None:
     """A run that has completed needs no checkpoint."""
-    if record.read_json(run / "run.json").get("status") == "COMPLETED":
+    if read_json(run / "run.json").get("status") == "COMPLETED":
         shutil.rmtree(run / FOLDER, ignore_errors=True)

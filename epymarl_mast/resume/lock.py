@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 from pathlib import Path
 from typing import IO
 
@@ -27,14 +29,21 @@ def hold(folder: Path) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("w")
-    except OSError:
+        file = open(folder / "lock", "a", opener=_open_file_alone)  # noqa: SIM115 - pathlib has no opener
+    except (OSError, ValueError):
         return
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         file.close()
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            return  # a file system without locks
         raise CheckpointError(
             f"{folder.parent} is being trained by another process: let it end first"
         ) from None
     _held[folder] = file
+
+
+def _open_file_alone(path: str, flags: int) -> int:
+    """Neither what a link leads to, nor a pipe that waits for its other end."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from epymarl_mast.resume.files import store
 from epymarl_mast.resume.values import plain, revive
+from epymarl_mast.whole_files import read_json, write_json
 
 
 def file_observer(logger: Any) -> Any:
@@ -68,9 +68,9 @@ def cut_back(
     metrics = logged_metrics(info, read_json(folder / "metrics.json"), when)
     resumed = [*record.get("resumed", []), now()]
     update = {"artifacts": artifacts, "status": "RUNNING", "result": None, "resumed": resumed}
-    _write(folder / "run.json", {**record, **update})
-    _write(folder / "metrics.json", metrics)
-    _write(folder / "info.json", info)
+    write_json(folder / "run.json", _flat({**record, **update}))
+    write_json(folder / "metrics.json", _flat(metrics))
+    write_json(folder / "info.json", _flat(info))
     log = folder / "cout.txt"
     if log.exists():
         with log.open("r+b") as opened:
@@ -145,19 +145,6 @@ def _columns(pairs: list[tuple[Any, Any]]) -> Any:
 def now() -> str:
     """Wall time as Sacred writes it."""
     return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none that can be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # a kill can tear what Sacred writes
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    store(path, json.dumps(_flat(content), sort_keys=True, indent=2).encode())
 
 
 def _flat(content: Any) -> Any:

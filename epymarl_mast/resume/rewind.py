@@ -15,6 +15,8 @@ from unittest import mock
 import numpy as np
 import torch
 
+from epymarl_mast.resume.segments import unzipped
+
 
 class Rewind:
     """The recorded iterations of a run, passed through by the host's loop.
@@ -57,7 +59,7 @@ def packed_clock(clock: list[int]) -> torch.Tensor:
 
 def unpacked_clock(kept: torch.Tensor) -> list[int]:
     """What :func:`packed_clock` was given."""
-    steps = np.frombuffer(zlib.decompress(kept.numpy().tobytes()), np.int64)
+    steps = np.frombuffer(unzipped(kept.numpy().tobytes()), np.int64)
     clock: list[int] = np.cumsum(steps).tolist()
     return clock
 

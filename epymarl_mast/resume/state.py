@@ -9,6 +9,7 @@ from typing import Any
 
 from epymarl_mast.errors import CheckpointError
 from epymarl_mast.hosts import random_states, reach
+from epymarl_mast.hosts.environments import NEVER_EXACT
 from epymarl_mast.learners.whole_state import learner_state, restore_learner
 from epymarl_mast.resume import record
 from epymarl_mast.resume.checkpoint import Checkpoint
@@ -49,8 +50,11 @@ def put_back(
     rings: Sequence[Ring],
     checkpoint: Checkpoint,
     state: Mapping[str, Any],
-) -> None:
+) -> str:
     """Bring a run to where :func:`gather` saw it, its buffers included.
+
+    Returns:
+        Why its environments may not be what they were; empty where they are.
 
     Raises:
         CheckpointError: if the checkpoint is not of such a run.
@@ -69,10 +73,11 @@ def put_back(
     _set_acting(runner.mac, state["acting"])
     record.restore(runner.logger, state["record"])
     if hasattr(runner, "parent_conns"):
-        reach.set_random_states(runner.parent_conns, state["environments"])
+        doubts = reach.set_random_states(runner.parent_conns, state["environments"])
     else:
-        random_states.restore(runner.env, state["environments"][0]["environment"])
+        doubts = [random_states.restore(runner.env, state["environments"][0]["environment"])]
     set_process_random_state(state["random"])
+    return next(filter(None, doubts), "")
 
 
 def environment_states(runner: Any) -> list[dict[str, Any]]:
@@ -80,6 +85,19 @@ def environment_states(runner: Any) -> list[dict[str, Any]]:
     if hasattr(runner, "parent_conns"):
         return reach.ask_random_states(runner.parent_conns)
     return [{"environment": random_states.of(runner.env)}]
+
+
+def doubt_about(runner: Any) -> str:
+    """Why a run on these environments may not be bit-identical when it is resumed.
+
+    Returns:
+        The end of a sentence that begins with "the environment"; empty where it will be.
+    """
+    name = runner.args.env
+    if name in NEVER_EXACT:
+        return NEVER_EXACT[name]
+    doubts = (states["environment"].get("doubt", "") for states in environment_states(runner))
+    return next(filter(None, doubts), "")
 
 
 def configuration(logger: Any) -> str:
@@ -93,7 +111,10 @@ def check_same_run(saved: str, here: str) -> None:
     Raises:
         CheckpointError: naming the first option that is another.
     """
-    other, own = _flat(json.loads(saved)), _flat(json.loads(here))
+    try:
+        other, own = _flat(json.loads(saved)), _flat(json.loads(here))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"the checkpoint holds no configuration: {error}") from None
     for key in sorted(other.keys() | own.keys()):
         if key.startswith(_FREE) or other.get(key) == own.get(key):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 
 _NUMPY = "numpy"  # {_NUMPY: dtype, "scalar": bool, "data": tensor}
 _TUPLE = "tuple"
+_OTHER = "other"  # {_OTHER: a name in _CONTAINERS, "items": list}
+_CONTAINERS: dict[str, Any] = {"set": set, "frozenset": frozenset, "deque": deque, "dict": dict}
 _SERIES = "series"  # {_SERIES: type, "data": tensor}: a list of numbers of one type
 _IN_SERIES: dict[type, Any] = {
     int: np.int64, float: np.float64,
@@ -33,7 +36,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().clone()
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        if _is_common(value):
+            return {key: plain(item) for key, item in value.items()}
+        pairs = [[plain(key), plain(item)] for key, item in value.items()]
+        return {_OTHER: "dict", "items": pairs}
+    if isinstance(value, (set, frozenset, deque)):
+        name = next(name for name, own in _CONTAINERS.items() if isinstance(value, own))
+        return {_OTHER: name, "items": [plain(item) for item in value], "most": _most(value)}
     if isinstance(value, tuple):
         return {_TUPLE: plain(list(value))}
     if isinstance(value, list):
@@ -60,12 +69,29 @@ def revive(kept: Any) -> Any:
             return list(array) if issubclass(kind, np.generic) else array.tolist()
         if kept.keys() == {_TUPLE}:
             return tuple(revive(kept[_TUPLE]))
+        if kept.keys() == {_OTHER, "items"}:
+            return {revive(key): revive(item) for key, item in kept["items"]}
+        if kept.keys() == {_OTHER, "items", "most"}:
+            items = [revive(item) for item in kept["items"]]
+            if kept[_OTHER] == "deque":
+                return deque(items, kept["most"])
+            return _CONTAINERS[kept[_OTHER]](items)
         return {key: revive(item) for key, item in kept.items()}
     return [revive(item) for item in kept] if isinstance(kept, list) else kept
 
 
+def _is_common(value: dict[Any, Any]) -> bool:
+    """Whether a dict is kept as it is: by keys as torch reads them, and none of ours."""
+    ours = value.keys() & {_NUMPY, _TUPLE, _SERIES, _OTHER}
+    return not ours and all(type(key) in (str, int) for key in value)
+
+
+def _most(value: Any) -> int | None:
+    return value.maxlen if isinstance(value, deque) else None
+
+
 def _from_numpy(value: Any) -> dict[str, Any]:
-    array = np.array(value)  # a copy
+    array = np.array(value, order="C")  # a copy
     if array.dtype.hasobject:
         raise TypeError(f"numpy's {array.dtype} cannot be kept in a checkpoint")
     # As bytes: torch lacks some of numpy's types.

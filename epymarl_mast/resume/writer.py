@@ -21,7 +21,8 @@ from epymarl_mast.resume.checkpoint import Checkpoint, prune
 from epymarl_mast.resume.files import StoredFile, store
 from epymarl_mast.resume.segments import Ring, Segment, SegmentBuilder
 
-SECONDS_AT_ONCE = 0.03
+# A piece ends in a file that is brought to the disk, which waits as long again on many.
+SECONDS_AT_ONCE = 0.1
 _BYTES_IN_A_SEGMENT = 2**26  # before compression: what is held in memory beside the buffers
 
 

@@ -5,7 +5,6 @@ A run's folder holds its log, a lock while it runs, and ``done.json`` once it ha
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from epymarl_mast.errors import printable
 from epymarl_mast.sweep.plan import Run
+from epymarl_mast.whole_files import read_json, write_json
 
 TAIL_LINES = 15
 _PROGRESS = re.compile(rb"(\d+)/(\d+) \[|t_env: (\d+) / (\d+)")
@@ -45,8 +45,8 @@ class RunState:
     def seconds(self) -> float | None:
         """How long it took; None while it has not finished."""
         try:
-            return float(json.loads((self.folder / "done.json").read_text())["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return float(read_json(self.folder / "done.json")["seconds"])
+        except (ValueError, KeyError, TypeError):
             return None
 
     @property
@@ -62,18 +62,16 @@ class RunState:
         records = [
             config.parent
             for config in Path(self.run.results).glob("sacred/*/*/*/config.json")
-            if _json(config).get("label") == f"sweep-{self.run.id}"
-            and _json(config.with_name("run.json")).get("status") != "COMPLETED"
+            if read_json(config).get("label") == f"sweep-{self.run.id}"
+            and read_json(config.with_name("run.json")).get("status") != "COMPLETED"
             and has_checkpoint(config.parent)
         ]
         return max(records, key=lambda folder: folder.stat().st_mtime, default=None)
 
     def finish(self, seconds: float) -> None:
-        """Note that it has finished; to a temporary name first."""
-        temporary = self.folder / "done.json.tmp"
+        """Note that it has finished."""
         said = {"seconds": round(seconds, 3), "command": self.run.command}
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(self.folder / "done.json")
+        write_json(self.folder / "done.json", said)
 
     def progress(self) -> float:
         """Share of its environment steps, by the last progress line in its log."""
@@ -102,8 +100,8 @@ def note_completed(runs: Sequence[Run]) -> None:
     left = {f"sweep-{run.id}": run for run in runs if not RunState(run).finished}
     for results in {run.results for run in left.values()}:
         for config in Path(results).glob("sacred/*/*/*/config.json"):
-            run = left.get(str(_json(config).get("label")))
-            seconds = _seconds(_json(config.with_name("run.json"))) if run is not None else None
+            run = left.get(str(read_json(config).get("label")))
+            seconds = _seconds(read_json(config.with_name("run.json"))) if run is not None else None
             if run is not None and seconds is not None:
                 RunState(run).folder.mkdir(parents=True, exist_ok=True)
                 RunState(run).finish(seconds)
@@ -118,11 +116,3 @@ def _seconds(record: dict[str, Any]) -> float | None:
         return (end - begin).total_seconds()
     except (KeyError, ValueError, TypeError):
         return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # being written, or damaged
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -21,5 +21,6 @@ def test_a_short_soak(host, run_program, repository, tmp_path):
     assert seen["violations"] == []
     assert seen["checks_of_invariants"] > 25
     assert seen["topology_updates"] > 5
-    middle, low, high = seen["bytes_in_use_per_1000_steps"]
-    assert low <= middle <= high
+    for name in ("resident", "resident_less_free_heap", "in_use", "python_blocks"):
+        middle, low, high = seen["per_1000_steps"][name]
+        assert low <= middle <= high

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import resource
 import signal
+import time
 import traceback
 from collections import Counter
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ class Chance(random.Random):
     def bytes_of(self, content: bytes, others: tuple[bytes, ...] = ()) -> bytes:
         """Content with flipped bits, cut off, with a hole, with parts twice, or another's."""
         damaged = bytearray(content)
+        if not content:
+            return self.randbytes(8)
         kind = self.choice(("flip", "flip", "cut", "hole", "twice", "swap", "noise", "empty"))
         size = max(1, len(damaged))
         at, length = self.randrange(size), self.randrange(1, 64)
@@ -99,9 +102,10 @@ def campaign(record_testsuite_property):
     """``campaign(name, cases, case)``: call ``case(chance)`` so often; count how each ended."""
 
     def run(name, cases, case):
-        ended, wrong = Counter(), []
+        ended, wrong, longest = Counter(), [], 0.0
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for number in range(cases):
+            started = time.perf_counter()
             try:
                 with within(SECONDS):
                     case(Chance(f"{name} {number}"))
@@ -115,8 +119,12 @@ def campaign(record_testsuite_property):
                 place = traceback.extract_tb(error.__traceback__)[-3:]
                 where = " < ".join(f"{f.filename[-40:]}:{f.lineno}" for f in reversed(place))
                 wrong.append(f"case {number}: {type(error).__name__}: {str(error)[:150]!r} {where}")
+            longest = max(longest, time.perf_counter() - started)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(f"fuzz {name}: {cases} cases, {dict(ended)}, {grown >> 10} MiB more at most")
+        print(
+            f"fuzz {name}: {cases} cases, {dict(ended)}, the longest {longest:.2f} s, "
+            f"{grown >> 10} MiB more at most"
+        )
         listed = "\n".join(wrong[:25])
         assert not wrong, f"{len(wrong)} of {cases} {name}:\n{listed}"
         assert grown < MOST_KILOBYTES

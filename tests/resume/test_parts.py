@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections import deque
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 import torch
 
 from epymarl_mast.errors import CheckpointError
-from epymarl_mast.hosts import random_states
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.files import StoredFile, fetch, store
 from epymarl_mast.resume.rewind import Rewind, packed_clock, unpacked_clock
@@ -24,6 +24,7 @@ VALUES = [
     None, True, 3, 2**100, 0.1, "text", b"bytes", (1, 2), [1, 2.0, "x"], [], [1.5, 0.1], [3, 2**80],
     np.float32(0.1), np.float64(0.1), np.bool_(True), np.uint32(7), [np.float64(0.1)] * 3,
     [np.float32(0.1), np.float32(2)], {"a": {"b": (np.int64(3), [np.float64(1)])}},
+    {(1, 2): 3, None: 4}, {"tuple": [1]}, {1, 2}, frozenset("a"), deque([1, (2,)], maxlen=4),
 ]  # fmt: skip
 
 
@@ -84,46 +85,6 @@ def test_a_generator_goes_on(make, draw):
     set_generator_state(other, state)
 
     assert draw(other) == expected
-
-
-def test_an_environments_generators_are_found_wherever_they_are():
-    def environment():
-        inner = SimpleNamespace(np_random=np.random.default_rng(1), late=None)
-        inner.parts = [SimpleNamespace(rng=random.Random(2))]
-        return SimpleNamespace(_env=SimpleNamespace(env=inner), again=inner.np_random)
-
-    used, fresh = environment(), environment()
-    used._env.env.late = np.random.default_rng(5)
-    for draw in (used.again.random, used._env.env.parts[0].rng.random, used._env.env.late.random):
-        draw()
-    states = random_states.of(used)
-
-    random_states.restore(fresh, states)
-
-    assert len(states["generators"]) == 3
-    assert fresh.again.random() == used.again.random()
-    assert fresh._env.env.parts[0].rng.random() == used._env.env.parts[0].rng.random()
-    assert fresh._env.env.late.random() == used._env.env.late.random()
-
-
-def test_an_environment_goes_on_from_its_values():
-    """Level-based foraging puts players where others were not in the episode before."""
-
-    def environment(position):
-        player = SimpleNamespace(position=position, level=np.int64(2), sight=[1])
-        return SimpleNamespace(rng=np.random.default_rng(1), players=[player])
-
-    used, fresh = environment((3, 4)), environment(None)
-    random_states.restore(fresh, through_torch(random_states.of(used)))
-
-    assert fresh.players[0].position == (3, 4)
-    assert fresh.players[0].level == 2
-
-
-def test_an_environment_with_other_generators_is_refused():
-    one = SimpleNamespace(rng=np.random.default_rng(1))
-    with pytest.raises(CheckpointError, match=r"env\.rng is only in the checkpoint"):
-        random_states.restore(SimpleNamespace(), random_states.of(one))
 
 
 def test_a_clock_comes_back():
