@@ -273,7 +273,7 @@ def test_a_full_disk_costs_a_checkpoint_and_one_line(tmp_path, monkeypatch):
     writer.begin(1, {"step": 1})
     writer.finish()
 
-    def full(path, content):
+    def full(path, content, **named):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
