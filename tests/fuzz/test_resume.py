@@ -11,7 +11,6 @@ import shutil
 import pytest
 import torch
 
-from epymarl_mast.errors import CheckpointError
 from epymarl_mast.hosts import PyMARLzooPlus
 from epymarl_mast.resume import checkpoint as checkpoints
 from epymarl_mast.resume.checkpoint import newest_whole
@@ -179,12 +178,7 @@ class TestResume:
             if found.checkpoint is None:
                 return
             assert found.noted is not None
-            clock = found.checkpoint.load_state().get("clock")
-            if isinstance(clock, torch.Tensor):
-                try:
-                    unpacked_clock(clock)
-                except (RuntimeError, ValueError):
-                    raise CheckpointError("no clock") from None  # as the keeper says
+            assert unpacked_clock(found.checkpoint.load_state().get("clock")) in ([5], [9])
             for ring in found.checkpoint.segments:
                 for _, fields in itertools.islice(found.checkpoint.episodes(ring, 0), 100):
                     assert all(isinstance(field, torch.Tensor) for field in fields.values())
