@@ -18,17 +18,23 @@ from typing import Any
 MOST_BYTES_OF_JSON = 2**27
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, name_too: bool = True) -> None:
     """Write a file under a temporary name, bring it to the disk, then rename it.
+
+    Args:
+        path: of the file.
+        content: of the file.
+        name_too: whether to bring its name to the disk; not needed of a file that counts only
+            when another one in its folder, written later, is there.
 
     Raises:
         OSError: if it cannot be written; nothing of it is left then, and an earlier one stays.
     """
-    write_in_order({path: content})
+    write_in_order({path: content}, name_too)
 
 
-def write_in_order(contents: Mapping[Path, bytes]) -> None:
-    """Write several, and rename them in their order when all are on the disk.
+def write_in_order(contents: Mapping[Path, bytes], names_too: bool = True) -> None:
+    """Write several, and rename them in their order when all are on the disk; see above.
 
     Raises:
         OSError: if one cannot be written; nothing is left of those that were not renamed yet.
@@ -44,7 +50,7 @@ def write_in_order(contents: Mapping[Path, bytes]) -> None:
                 os.fsync(file.fileno())
         for path, written in temporary.items():
             written.replace(path)
-        for folder in {path.parent for path in contents}:
+        for folder in {path.parent for path in contents} if names_too else ():
             _sync_folder(folder)
     except OSError:
         with suppress(OSError):  # the first error is the one to tell

@@ -16,6 +16,17 @@ from epymarl_mast.sparse import Topology
 
 FILE_NAME = "mast.pt"
 FORMAT = 1
+# How a run is computed and kept, not what it learns.
+_FREE = frozenset(
+    (
+        "engine",
+        "mask_from",
+        "resume",
+        "checkpoint_interval",
+        "checkpoint_minutes",
+        "checkpoint_keep",
+    )
+)
 # What reading a file of unlike content can end with.
 _MALFORMED = (
     RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
@@ -92,6 +103,8 @@ def run_record(args: Any, folder: Path) -> dict[str, Any]:
         **{key: getattr(args, key) for key in noted},
         "obs_last_action": bool(args.obs_last_action),
         "obs_agent_id": bool(args.obs_agent_id),
+        "learner": getattr(args, "learner", None),
+        "mixer": getattr(args, "mixer", None),
         "task": environment.get("map_name") or environment.get("key"),
         "t_env": int(folder.name) if folder.name.isdigit() else None,
     }
@@ -114,6 +127,8 @@ def load_learner(learner: Any, folder: Path) -> None:
             learner.networks.set_sparsity(sparsity)
             learner.count_cost()
         learner.networks.topology.check(state["topology"])
+        if not getattr(learner.args, "evaluate", False):
+            _check_same_training(state, learner)
         for name, network in learner.online().items():
             network.load_state_dict(networks[name])
         learner.trained.load_state_dict(optimiser)
@@ -174,6 +189,25 @@ def _whole_one_beside(folder: Path) -> str:
     steps = [int(p.parent.name) for p in folder.parent.glob(f"[0-9]*/{FILE_NAME}")
              if p.parent.name.isdigit()]  # fmt: skip
     return f"; load_step={max(steps)} is the newest whole one beside it" if steps else ""
+
+
+def _check_same_training(state: Mapping[str, Any], learner: Any) -> None:
+    """Refuse to train on with another algorithm or other options, naming the first difference.
+
+    What an older version did not save yet is not compared.
+    """
+    saved = {**state["options"], **state.get("run", {})}
+    own = learner.options.model_dump()
+    for key in ("learner", "mixer"):
+        if key in saved and saved[key] != getattr(learner.args, key, None):
+            raise ValueError(_said(key, saved[key], getattr(learner.args, key, None)))
+    for key, value in own.items():
+        if key not in _FREE and key in saved and saved[key] != value:
+            raise ValueError(_said(f"mast.{key}", saved[key], value))
+
+
+def _said(key: str, saved: Any, own: Any) -> str:
+    return f"it was trained with {key}={str(saved)[:80]}, this run has {key}={own}"
 
 
 def _check_weights(network: str, saved: Any, own: Mapping[str, Tensor]) -> None:

@@ -39,13 +39,15 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
-def store(path: Path, content: bytes) -> StoredFile:
+def store(path: Path, content: bytes, name_too: bool = True) -> StoredFile:
     """Write a file under a temporary name, bring it to the disk, then rename it.
+
+    ``name_too`` is that of :func:`epymarl_mast.whole_files.write_whole`.
 
     Raises:
         OSError: if it cannot be written; nothing of it is left then.
     """
-    write_whole(path, content)
+    write_whole(path, content, name_too)
     return StoredFile(path.name, len(content), hashlib.sha256(content).hexdigest())
 
 

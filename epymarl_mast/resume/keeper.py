@@ -91,7 +91,7 @@ class Keeper:
     def replays(self, test_mode: bool) -> bool:
         """Whether this call of the host's loop is one of before the checkpoint: nothing to play."""
         if self._from is not None and self._rewind is None and not test_mode:
-            self._clock = unpacked_clock(self._from[1]["clock"])
+            self._clock = unpacked_clock(self._from[1].get("clock"))
             buffer, learner = self._newest_buffer(), self._runner.mac.learner
             check_same_run(self._from[1]["config"], configuration(self._runner.logger))
             self._rewind = Rewind(self._clock, self._runner, learner, buffer)

@@ -15,6 +15,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from epymarl_mast.errors import CheckpointError
 from epymarl_mast.resume.segments import unzipped
 
 
@@ -57,9 +58,16 @@ def packed_clock(clock: list[int]) -> torch.Tensor:
     return torch.frombuffer(bytearray(zlib.compress(steps.tobytes(), 1)), dtype=torch.uint8)
 
 
-def unpacked_clock(kept: torch.Tensor) -> list[int]:
-    """What :func:`packed_clock` was given."""
-    steps = np.frombuffer(unzipped(kept.numpy().tobytes()), np.int64)
+def unpacked_clock(kept: Any) -> list[int]:
+    """What :func:`packed_clock` was given.
+
+    Raises:
+        CheckpointError: if it is nothing that was packed so.
+    """
+    try:
+        steps = np.frombuffer(unzipped(kept.numpy().tobytes()), np.int64)
+    except (AttributeError, RuntimeError, TypeError, ValueError, zlib.error) as error:
+        raise CheckpointError(f"the checkpoint holds no clock: {error}") from None
     clock: list[int] = np.cumsum(steps).tolist()
     return clock
 

@@ -104,7 +104,7 @@ class CheckpointWriter:
         memory = io.BytesIO()
         torch.save(dict(state), memory)
         self._folder.mkdir(parents=True, exist_ok=True)
-        stored = store(self._folder / f"state_{t_env:012d}.pt", memory.getvalue())
+        stored = store(self._folder / f"state_{t_env:012d}.pt", memory.getvalue(), name_too=False)
         spans = {ring.name: (ring.first, ring.inserted) for ring in self._rings}
         self._open = _Open(t_env, stored, spans)
 
@@ -140,7 +140,7 @@ class CheckpointWriter:
                 if deadline is not None and time.monotonic() >= deadline and done >= safe:
                     break
             name = f"{ring.name}_{start:010d}_{done:010d}.episodes"
-            stored = store(self._folder / name, segment.content())
+            stored = store(self._folder / name, segment.content(), name_too=False)
             written.append(Segment(start, done, stored))
         return True
 

@@ -11,7 +11,6 @@ import shutil
 import pytest
 import torch
 
-from epymarl_mast.errors import CheckpointError
 from epymarl_mast.hosts import PyMARLzooPlus
 from epymarl_mast.resume import checkpoint as checkpoints
 from epymarl_mast.resume.checkpoint import newest_whole
@@ -23,7 +22,7 @@ from epymarl_mast.resume.writer import CheckpointWriter
 
 RUN = "sacred/mast_qmix/task/1"
 NUMBERS = (-1, 0, 2**31, 2**62, 2**63, 2**64, 10**30, 1e300, -0.5, True)
-OTHERS = (*NUMBERS, None, "", "x", "\0", "../x", [], {}, [[]], {1: 2})
+OTHERS = (*NUMBERS, None, "", "x", "\0", "../x", [], {}, [[]], {"1": 2})
 DEEP = b"[" * 100_000, b'{"a":' * 50_000, b'{"t_env": ' + b"9" * 5000 + b"}"
 
 
@@ -148,17 +147,16 @@ class TestResume:
             for name, content in results.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
+            if chance.random() < 0.2:
+                resigned(chance, folder / RUN / "checkpoints")
             for _ in range(chance.choice((0, 1, 1, 2, 4))):
                 what = chance.random()
                 files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
                 if not files:
                     break
                 path = chance.choice(files)
-                if what < 0.6 and path.stat().st_size < 10**6 and not path.is_symlink():
+                if what < 0.7 and path.stat().st_size < 10**6 and not path.is_symlink():
                     path.write_bytes(changed(chance, path))
-                elif what < 0.75 and len(files) == len(results):
-                    resigned(chance, folder / RUN / "checkpoints")
-                    break
                 else:
                     replaced(chance, path)
             newest_whole.cache_clear()
@@ -180,12 +178,7 @@ class TestResume:
             if found.checkpoint is None:
                 return
             assert found.noted is not None
-            clock = found.checkpoint.load_state().get("clock")
-            if isinstance(clock, torch.Tensor):
-                try:
-                    unpacked_clock(clock)
-                except (RuntimeError, ValueError):
-                    raise CheckpointError("no clock") from None  # as the keeper says
+            assert unpacked_clock(found.checkpoint.load_state().get("clock")) in ([5], [9])
             for ring in found.checkpoint.segments:
                 for _, fields in itertools.islice(found.checkpoint.episodes(ring, 0), 100):
                     assert all(isinstance(field, torch.Tensor) for field in fields.values())

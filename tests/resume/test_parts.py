@@ -193,14 +193,15 @@ def test_writing_stays_ahead_of_every_ring(tmp_path, monkeypatch):
     for _ in range(11):
         for ring in rings:
             ring.insert()
-    writer.begin(11, {"t": 11})
+    state = {"t": 11, "config": "{}", "record": {}}
+    writer.begin(11, state)
     while writer.busy:
         writer.advance(1)
         for ring in rings:
             ring.insert()
 
     checkpoint, problems = newest_whole(tmp_path)
-    assert (said, problems, checkpoint.load_state()) == ([], (), {"t": 11})
+    assert (said, problems, checkpoint.load_state()) == ([], (), state)
     assert_holds(checkpoint, "replay", 3, 11)
     assert_holds(checkpoint, "online", 8, 11)
     assert len(checkpoint.segments["replay"]) > 1
@@ -273,7 +274,7 @@ def test_a_full_disk_costs_a_checkpoint_and_one_line(tmp_path, monkeypatch):
     writer.begin(1, {"step": 1})
     writer.finish()
 
-    def full(path, content):
+    def full(path, content, **named):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
