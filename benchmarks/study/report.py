@@ -25,9 +25,9 @@ HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 CELL = ["method", "sparsity"]
 ORDER = ["stock", "dense", "mast", "rigl", "rlx2", "set", "ss", "tiny"]
-# Return of uniformly random actions, 1000 episodes: where returns are below 0, a score is counted
-# from there. On the other tasks it is counted from 0.
-RANDOM: dict[str, float] = {}
+# Return of uniformly random actions (random_returns.py): on tasks of negative returns a score is
+# counted from there, on the others from 0.
+RANDOM = {"SimpleSpread-3-v0": -704.6, "SimpleSpeakerListener-v0": -158.3}
 _BLOCK = re.compile(r"(<!-- (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     page = DOCS / "results.md"
 
     def block(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{BLOCKS[found['name']](runs, curves)}\n{found[3]}"
+        return f"{found[1]}\n{BLOCKS[found['name']](runs, curves)}\n\n{found[3]}"
 
     text = _BLOCK.sub(block, page.read_text(encoding="utf-8"))
     temporary = page.with_suffix(".tmp")
@@ -73,17 +73,19 @@ def main_table(runs: pd.DataFrame, _: pd.DataFrame) -> str:
         row["minutes"] = f"{cell.wall_s.mean() / 60:.1f}"
         row["runs"] = str(len(cell))
         rows.append(row)
-    return markdown(pd.DataFrame(rows))
+    return _table(rows)
 
 
 def critical(runs: pd.DataFrame, _: pd.DataFrame) -> str:
     """Final score against sparsity (Fig. 8), on the tasks that have more than 90 and 95 %."""
     own = _plain(runs, sparsities=None)
     tasks = [t for t in sorted(own.task.unique()) if own[own.task == t].sparsity.nunique() > 3]
+    if not tasks:
+        return "Not run yet."
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * max(1, len(tasks)), 3.2), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(1, max(1, len(tasks)), sharey=True))
-        for task, axis in zip(tasks, axes, strict=False):
+        figure = Figure(figsize=(3.4 * len(tasks), 3.2), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(1, len(tasks)))
+        for task, axis in zip(tasks, axes, strict=True):
             here = own[own.task == task]
             level = here[here.method == "dense"].final.mean()
             axis.axhline(level, color="k", linestyle=":", label="dense")
@@ -143,12 +145,25 @@ def operators(runs: pd.DataFrame, _: pd.DataFrame) -> str:
     return _variants(runs, lambda m: m == "mast" or m.startswith("mast mast.operator="))
 
 
+def agents(*_: pd.DataFrame) -> str:
+    """Density of each agent's own network at the end (Fig. 12)."""
+    table = pd.read_csv(HERE / "densities.csv")
+    cells = table.groupby(["task", "agent"]).density
+    rows = [
+        {
+            "task": task, "agent": str(agent), "density": _mean(own), "runs": str(len(own)),
+        }
+        for (task, agent), own in cells
+    ]  # fmt: skip
+    return _table(rows)
+
+
 def _variants(runs: pd.DataFrame, wanted: Callable[[str], bool]) -> str:
     own = runs[(runs.algorithm == "qmix") & (runs.hidden == 64) & runs.method.map(wanted)]
     others = own[own.method != "mast"]
-    seeds = set(zip(others.task, others.seed, strict=True))
-    paired = [pair in seeds for pair in zip(own.task, own.seed, strict=True)]
-    own = own[paired & own.sparsity.isin([0.0, *others[others.sparsity > 0].sparsity.unique()])]
+    same = ["task", "seed"]
+    own = own.merge(others[same].drop_duplicates(), on=same)  # MAST by the same seeds
+    own = own[own.sparsity.isin([0.0, *others.sparsity])]
     rows = []
     for (task, method, sparsity), cell in own.groupby(["task", *CELL]):
         aggregate = Aggregate.of([cell.final.to_numpy()])
@@ -157,7 +172,7 @@ def _variants(runs: pd.DataFrame, wanted: Callable[[str], bool]) -> str:
             "score [95 %]": _with_interval(aggregate.mean, aggregate.mean_interval),
             "of dense": f"{cell.of_dense.mean():.1%}", "runs": str(len(cell)),
         })  # fmt: skip
-    return markdown(pd.DataFrame(rows))
+    return _table(rows)
 
 
 def others(runs: pd.DataFrame, _: pd.DataFrame) -> str:
@@ -174,7 +189,7 @@ def others(runs: pd.DataFrame, _: pd.DataFrame) -> str:
             "score [95 %]": _with_interval(aggregate.mean, aggregate.mean_interval),
             "of dense": f"{cell.of_dense.mean():.1%}", "runs": str(len(cell)),
         })  # fmt: skip
-    return markdown(pd.DataFrame(rows))
+    return _table(rows)
 
 
 def _plain(
@@ -188,6 +203,10 @@ def _plain(
 def _cells(own: pd.DataFrame) -> list[tuple[tuple[str, float], pd.DataFrame]]:
     cells = [((str(m), float(s)), cell) for (m, s), cell in own.groupby(CELL)]
     return sorted(cells, key=lambda item: (item[0][1], ORDER.index(item[0][0])))
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    return markdown(pd.DataFrame(rows)) if rows else "Not run yet."
 
 
 def _interval(cell: pd.DataFrame, kind: str) -> str:
@@ -227,6 +246,7 @@ BLOCKS = {
     "parts": parts,
     "operators": operators,
     "others": others,
+    "agents": agents,
 }
 
 if __name__ == "__main__":

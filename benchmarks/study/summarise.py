@@ -1,4 +1,4 @@
-"""``summary.csv`` and ``curves.csv``: the study's finished runs, a row each.
+"""``summary.csv``: a row for each finished run of the study; ``curves.csv``, ``densities.csv``.
 
 python benchmarks/study/summarise.py [--results DIR]
 """
@@ -23,25 +23,29 @@ COLUMNS = [
     "task", "algorithm", "method", "sparsity", "hidden", "seed", "final", "steps", "wall_s",
     "flops_train_ratio", "flops_test_ratio", "size_ratio", "commit",
 ]  # fmt: skip
+_DENSITIES = {f"mast_density_agent_{agent}": agent for agent in range(8)}
 _OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine", "hidden_dim")
 
 
 def main() -> None:
-    """Read the results of every sweep here and write both tables."""
+    """Read the results of every sweep and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     results = parser.parse_args().results
     runs = {f"sweep-{run.id}": run for file in sweeps(results) for run in read_sweep(file).runs}
-    rows, curves = [], []
-    for record in read_folder(results, {WIN_RATE, RETURN, *COSTS}):
+    rows, curves, densities = [], [], []
+    for record in read_folder(results, {WIN_RATE, RETURN, *COSTS, *_DENSITIES}):
         run = runs.get(str(record.config.get("label"))) if isinstance(record, Record) else None
         if isinstance(record, Record) and run is not None and record.status == "COMPLETED":
             row = summary(run, record)
             rows.append(row)
             curves.extend(curve(row, record))
+            densities.extend(agent_densities(row, record))
     order = ["task", "algorithm", "hidden", "method", "sparsity", "seed"]
     _write(pd.DataFrame(rows, columns=COLUMNS).sort_values(order), HERE / "summary.csv")
     _write(pd.DataFrame(curves).sort_values([*order, "step"]), HERE / "curves.csv")
+    _write(pd.DataFrame(densities, columns=["task", "seed", "agent", "density"]),
+           HERE / "densities.csv")  # fmt: skip
     print(f"{len(rows)} runs of {len(runs)}")
 
 
@@ -83,6 +87,13 @@ def curve(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
     names = {key: row[key] for key in ("task", "algorithm", "method", "sparsity", "hidden", "seed")}
     for step, value in zip(series.steps, series.values, strict=True):
         yield {**names, "step": int(step), "value": round(float(value), 4)}
+
+
+def agent_densities(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
+    """The share of weights that each agent's own network has at the end; none if it is shared."""
+    for metric, agent in _DENSITIES.items():
+        if (density := record.last(metric)) is not None:
+            yield {"task": row["task"], "seed": row["seed"], "agent": agent, "density": density}
 
 
 def method_of(run: Run) -> str:

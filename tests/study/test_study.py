@@ -58,7 +58,7 @@ def test_methods_have_short_names(summarise):
     assert {n for n in names if n.startswith("mast ")} == {
         "mast no_soft_mellowmax", "mast no_td_lambda", "mast no_dual_buffers",
         "mast no_topology_evolution", "mast no_sparsity", "mast mast.operator=mellowmax",
-        "mast mast.operator=softmax",
+        "mast mast.operator=softmax", "mast per_agent",
     }  # fmt: skip
 
 
@@ -81,7 +81,10 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
     }  # fmt: skip
     returns = {"steps": [*range(0, 250, 10)], "values": [0.0] * 5 + [0.25, 0.75] * 10}
     ratio = {"steps": [10], "values": [0.06]}
-    metrics = {"test_return_mean": returns, "mast_size_ratio": ratio}
+    density = {"steps": [10, 20], "values": [0.1, 0.125]}
+    metrics = {
+        "test_return_mean": returns, "mast_size_ratio": ratio, "mast_density_agent_1": density,
+    }  # fmt: skip
     for name, content in (("config", config), ("run", record), ("metrics", metrics)):
         (folder / f"{name}.json").write_text(json.dumps(content))
     written = {}
@@ -96,6 +99,8 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
         "flops_train_ratio": 1.0, "flops_test_ratio": 1.0, "size_ratio": 0.06,
         "commit": "0123456789",
     }  # fmt: skip
+    densities = written["densities.csv"].to_dict("records")
+    assert densities == [{"task": row["task"], "seed": 1, "agent": 1, "density": 0.125}]
     assert written["curves.csv"].value.tolist() == returns["values"]
 
 
