@@ -9,7 +9,7 @@ SMACLITE_HOME ?= $(HOME)/smaclite
 WORKERS ?= $(shell nproc)
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup train test test-all check clean
+.PHONY: setup train test test-all check study study-report clean
 
 setup: $(TESTS_READY)
 
@@ -40,6 +40,17 @@ train: $(READY)
 	    t_max=20000 test_interval=5000 test_nepisode=20 log_interval=5000 \
 	    runner_log_interval=1000 learner_log_interval=1000 \
 	    mast.topology_interval=20 seed=1
+
+# The study behind docs/results.md: days of one core. It goes on where it was stopped.
+study: $(READY)
+	set -e; for file in main sparsities parts algorithms width agents stock; do \
+	    $(BIN)/mast sweep benchmarks/study/$$file.yaml --workers $(WORKERS); done
+	$(BIN)/python benchmarks/study/tickets.py
+	$(BIN)/mast sweep benchmarks/study/results/tickets.yaml --workers $(WORKERS)
+
+study-report: $(TESTS_READY)
+	$(BIN)/python benchmarks/study/summarise.py
+	$(BIN)/python benchmarks/study/report.py
 
 check: $(TESTS_READY)
 	$(BIN)/ruff check .

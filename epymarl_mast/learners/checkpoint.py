@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from epymarl_mast.errors import CheckpointError, OptionError
+from epymarl_mast.errors import CheckpointError, OptionError, ReportError
 from epymarl_mast.learners.checkpoint_files import read, write_together
 from epymarl_mast.overrides import user_path
 from epymarl_mast.sparse import Topology
+from epymarl_mast.tracking.mask_history import SNAPSHOT_FILES, MaskHistory
 
 FILE_NAME = "mast.pt"
 FORMAT = 1
@@ -65,9 +66,11 @@ def _check_mask_source(config: Mapping[str, Any]) -> None:
     source = block.get("mask_from") if isinstance(block, Mapping) else None
     if source is None or (user_path(source) / FILE_NAME).is_file():
         return
+    if any(user_path(source).glob(SNAPSHOT_FILES)):
+        return
     raise OptionError(
-        f"mast.mask_from={source} holds no {FILE_NAME}: the folder of one checkpoint is allowed, "
-        "named by its step number"
+        f"mast.mask_from={source} holds neither {FILE_NAME} nor {SNAPSHOT_FILES}: allowed are the "
+        "folder of one checkpoint, named by its step number, and a run's Sacred directory"
     )
 
 
@@ -147,18 +150,32 @@ def load_learner(learner: Any, folder: Path) -> None:
 
 
 def adopt_masks(topology: Topology, folder: Path) -> None:
-    """Start a topology from the masks of a checkpoint.
+    """Start a topology from the masks of a checkpoint, or from the last that a run recorded.
+
+    Args:
+        topology: what is to have them.
+        folder: of the checkpoint, or the run's Sacred directory.
 
     Raises:
         CheckpointError: if they do not fit.
     """
-    state = load_state(folder)
     try:
-        topology.adopt(state["topology"]["masks"])
+        topology.adopt(_masks_in(folder))
     except _MALFORMED as error:
         raise CheckpointError(
             f"mast.mask_from={folder} does not fit this run: {_reason(error)}"
         ) from error
+
+
+def _masks_in(folder: Path) -> dict[str, torch.Tensor]:
+    if (folder / FILE_NAME).is_file():
+        masks: dict[str, torch.Tensor] = load_state(folder)["topology"]["masks"]
+        return masks
+    try:
+        recorded = MaskHistory.of_run(folder).masks
+    except ReportError as error:
+        raise CheckpointError(str(error)) from None
+    return {name: torch.from_numpy(masks[-1]) for name, masks in recorded.items()}
 
 
 def load_state(folder: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 
 SNAPSHOTS = 50
 FORMAT = 1
+SNAPSHOT_FILES = "masks_*.npz"
 _MOST_BYTES = 1 << 28  # of one snapshot: masks of two thousand million weights
 
 
@@ -106,7 +107,7 @@ class MaskHistory:
         Raises:
             ReportError: if there is nothing, or it cannot be read.
         """
-        files = sorted(p for p in folder.glob("masks_*.npz") if _step(p).isdecimal())
+        files = sorted(p for p in folder.glob(SNAPSHOT_FILES) if _step(p).isdecimal())
         if not files:
             raise ReportError(
                 f"{folder} holds no masks_*.npz: allowed is the Sacred directory of a run with a "

@@ -110,7 +110,7 @@ def test_options(refuse_options, option):
 
 def test_masks_of_a_folder_without_any(refuse_options):
     said = refuse_options("ss", "mast.mask_from=nowhere")
-    assert "mast.mask_from=nowhere holds no mast.pt" in said
+    assert "mast.mask_from=nowhere holds neither mast.pt nor masks_*.npz" in said
 
 
 def test_common_reward_with_a_mixer(refuse, checkout):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from epymarl_mast.learners.batch import Transitions
 from epymarl_mast.learners.invariants import violations
 from epymarl_mast.networks import Task, network_shapes
 from epymarl_mast.overrides import read_yaml, shipped_algorithms
+from epymarl_mast.tracking.mask_history import packed
 
 DIMS = {"n_agents": 3, "obs": 9, "state": 11, "n_actions": 5}
 PER_AGENT = {"mac": "non_shared_mac", "agent": "rnn_ns"}
@@ -232,6 +234,22 @@ def test_a_winning_ticket_has_the_masks_of_a_run_and_the_first_weights(
     train_on_random_episodes(ticket, 4, look=assert_nothing_outside_the_masks)
     with pytest.raises(CheckpointError, match=r"mast\.mask_from=.* the sparsity options differ"):
         sparse_learner({**static, "sparsity": 0.8}, algorithm=algorithm)
+
+
+def test_a_ticket_can_come_from_the_masks_that_a_run_recorded(sparse_learner, tmp_path):
+    run, _ = sparse_learner({"topology": "set"})
+    for step, mask_of in ((100, torch.zeros_like), (200, lambda mask: mask)):
+        masks = {name: mask_of(m).numpy() for name, m in run.networks.topology.masks.items()}
+        np.savez(tmp_path / f"masks_{step:012d}.npz", allow_pickle=False, **packed(masks))
+    static = {"topology": "static", "mask_from": str(tmp_path)}
+    ticket, _ = sparse_learner(static)
+    for name, mask in run.networks.topology.masks.items():
+        assert torch.equal(ticket.networks.topology.masks[name], mask)
+    with pytest.raises(CheckpointError, match=r"mast\.mask_from=.* does not fit this run"):
+        sparse_learner({**static, "sparsity": 0.8})
+    (tmp_path / "masks_000000000200.npz").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match=r"masks_000000000200\.npz cannot be read"):
+        sparse_learner(static)
 
 
 def test_foreign_checkpoints_are_refused(sparse_learner, tmp_path):
