@@ -11,25 +11,18 @@ Legend: B episodes, T steps, N agents, O observation, I inputs, H hidden units, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from epymarl_mast import targets
-from epymarl_mast.controllers.actor import can_act
 from epymarl_mast.controllers.sequence import run_agents
-from epymarl_mast.errors import OptionError
-from epymarl_mast.hosts.base import HostModules
-from epymarl_mast.learners.trained import networks_in
 from epymarl_mast.replay import Joined
-from epymarl_mast.sparse import ParameterVector, kernels
+from epymarl_mast.sparse import ParameterVector
 from epymarl_mast.sparse.kernels import (
     AgentInputs,
     Scattered,
-    SparseAgent,
-    SparseMatrix,
-    SparseMixer,
 )
 
 Vectors = Mapping[nn.Module, ParameterVector]
@@ -166,159 +159,6 @@ class MaskedEngine(HostEngine):
     def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
         return run_agents(mac.agent, inputs.dense())
-
-
-class SparseEngine(HostEngine):
-    """Compiled kernels on the kept weights (:mod:`epymarl_mast.sparse.kernels`)."""
-
-    name = "sparse"
-    needs_inputs = True
-    gradient_is_masked = True
-
-    def __init__(self) -> None:
-        self._patterns: dict[str, dict[str, SparseMatrix]] = {}
-        self._vectors: Vectors = {}
-        self._agents: dict[nn.Module, list[SparseAgent]] = {}
-        self._mixers: dict[nn.Module, SparseMixer | None] = {}
-
-    def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
-        self._vectors = vectors
-        self._patterns = {"agent": {}, "mixer": {}}
-        for name, mask in masks.items():
-            network, _, parameter = name.partition(".")
-            self._patterns[network][parameter] = SparseMatrix.from_mask(mask)
-        self._agents.clear()
-        self._mixers.clear()
-
-    def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
-        assert inputs is not None
-        if mac.agent not in self._agents:
-            self._agents[mac.agent] = self._compress(mac.agent)
-        networks = self._agents[mac.agent]
-        if len(networks) == 1:
-            return networks[0](inputs)
-        own = [network(inputs.of_agent(i)) for i, network in enumerate(networks)]
-        return torch.cat(own, dim=2)
-
-    def values_of_actions(self, values: Tensor, actions: Tensor) -> Tensor:
-        return kernels.values_of_actions(values, actions)
-
-    def mix(self, mixer: Any, agent_values: Tensor, state: Tensor) -> Tensor:
-        kept = self._mixer(mixer)
-        if kept is None:
-            return super().mix(mixer, agent_values, state)
-        return kept(agent_values, state)
-
-    def value_of_actions(
-        self, mixer: Any, values: Tensor, actions: Tensor, state: Tensor
-    ) -> Tensor:
-        kept = self._mixer(mixer)
-        if kept is None:
-            return super().value_of_actions(mixer, values, actions, state)
-        return kept.of_actions(values, actions, state)
-
-    def greedy_values(self, values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
-        return kernels.greedy_values(values, chooser, available)
-
-    def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
-        return kernels.soft_mellowmax(q, available, alpha, omega)
-
-    def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
-        return kernels.real_steps(filled, ended, as_host=as_host)
-
-    def standardise(self, rewards: Tensor, mask: Tensor | None, statistics: Any) -> Tensor:
-        if rewards.dtype != torch.float32:
-            return super().standardise(rewards, mask, statistics)
-        return kernels.standardise(rewards, mask, statistics)
-
-    def returns(self, kind: str, step: targets.Step, gamma: float, lam: float, n: int) -> Tensor:
-        if any(part.dtype != torch.float32 for part in step):
-            return super().returns(kind, step, gamma, lam, n)
-        return kernels.returns(
-            *step, gamma, lam if kind == "td_lambda" else 0.0, n if kind == "n_step" else 1
-        )
-
-    def masked_error(self, values: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        if values.shape != target.shape:
-            return super().masked_error(values, target, mask)
-        return kernels.masked_error(values, target, mask)
-
-    def mean_square(self, errors: Tensor, mask: Tensor) -> Tensor:
-        if mask.shape[2] == 1 or mask.stride(2) == 0:
-            return kernels.mean_square(errors, mask[:, :, :1])
-        return super().mean_square(errors, mask)
-
-    def _mixer(self, mixer: Any) -> SparseMixer | None:
-        """The compressed mixing network; None where there are no weights to mix by."""
-        if mixer is None:
-            return None
-        if mixer not in self._mixers:
-            weights = dict(mixer.named_parameters())
-            patterns, vector = self._patterns["mixer"], self._vectors.get(mixer)
-            self._mixers[mixer] = SparseMixer(weights, patterns, vector) if weights else None
-        return self._mixers[mixer]
-
-    def _compress(self, agent: nn.Module) -> list[SparseAgent]:
-        """One network, or one of each agent."""
-        patterns = self._patterns["agent"]
-        networks = networks_in(agent)
-        own = [patterns]
-        if networks != [agent]:
-            own = [_below(f"agents.{i}.", patterns) for i in range(len(networks))]
-        return [
-            SparseAgent(dict(network.named_parameters()), kept, self._vectors.get(network))
-            for network, kept in zip(networks, own, strict=True)
-        ]
-
-
-def choose_engine(wanted: str, *, known: bool, dense: bool, device: str) -> tuple[HostEngine, str]:
-    """The engine for ``mast.engine``, and why it is that one.
-
-    Args:
-        wanted: ``auto``, ``host``, ``masked`` or ``sparse``.
-        known: whether the agent network and its controller are ones we know (:func:`knows`).
-        dense: whether there are no masks at all; ``auto`` is the host itself then.
-        device: where the networks are.
-
-    Raises:
-        OptionError: if ``sparse`` or ``masked`` is asked for and cannot be had.
-    """
-    stranger = "the agent network or its controller is not one of the hosts' own"
-    if wanted == "host" or (wanted == "auto" and dense):
-        return HostEngine(), "asked for" if wanted == "host" else "dense networks"
-    if wanted == "masked" and known:
-        return MaskedEngine(), "asked for"
-    missing = None
-    if not known:
-        missing = stranger
-    elif device != "cpu":
-        missing = f"the networks are on {device}"
-    elif not kernels.available():
-        missing = "a working numba or an x86-64 CPU with AVX2 is missing"
-    if wanted in ("auto", "sparse") and missing is None:
-        return SparseEngine(), "asked for" if wanted == "sparse" else "known networks on the CPU"
-    if wanted == "sparse" or (wanted == "masked" and not known):
-        raise OptionError(f"mast.engine={wanted!r} cannot be had: {missing}; allowed is 'auto'")
-    if not known:
-        return HostEngine(), stranger
-    return MaskedEngine(), f"not sparse: {missing}"
-
-
-Named = TypeVar("Named")
-
-
-def _below(prefix: str, named: Mapping[str, Named]) -> dict[str, Named]:
-    return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
-
-
-def knows(mac: Any, host: HostModules) -> bool:
-    """Whether a controller feeds its agents as the hosts' own do, and has a known agent network.
-
-    Others, a user's own for instance, are computed step by step through their own ``forward``.
-    """
-    build = getattr(type(mac), "_build_inputs", None)
-    own = [host.controllers[name]._build_inputs for name in ("basic_mac", "non_shared_mac")]
-    return build in own and can_act(mac.agent)
 
 
 def agent_inputs(mac: Any, batch: Any) -> AgentInputs:

@@ -22,13 +22,8 @@ from epymarl_mast.learners.auto_sparsity import AutoSparsity
 from epymarl_mast.learners.batch import Transitions, Update
 from epymarl_mast.learners.checkpoint import load_learner, save_learner
 from epymarl_mast.learners.divergence import check_converging
-from epymarl_mast.learners.engines import (
-    HostEngine,
-    MaskedEngine,
-    agent_inputs,
-    choose_engine,
-    knows,
-)
+from epymarl_mast.learners.engine_choice import choose_engine, knows
+from epymarl_mast.learners.engines import HostEngine, MaskedEngine, agent_inputs
 from epymarl_mast.learners.own_replay import OwnReplay, distance_from_policy
 from epymarl_mast.learners.regression import TARGET_KINDS, Regression
 from epymarl_mast.learners.sparse_networks import SparseNetworks

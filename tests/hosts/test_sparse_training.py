@@ -11,7 +11,7 @@ import torch
 from epymarl_mast import targets
 from epymarl_mast.costs import training_cost
 from epymarl_mast.errors import CheckpointError, OptionError
-from epymarl_mast.learners import LEARNERS, MastQLearner, engines
+from epymarl_mast.learners import LEARNERS, MastQLearner, engine_choice
 from epymarl_mast.learners.batch import Transitions
 from epymarl_mast.learners.invariants import violations
 from epymarl_mast.networks import Task, network_shapes
@@ -325,8 +325,8 @@ def test_a_controller_with_inputs_of_its_own_is_stepped(bench, make_args, mast_o
         def _build_inputs(self, batch, t):
             return -super()._build_inputs(batch, t)
 
-    assert engines.knows(learner.mac, bench.modules)
-    assert not engines.knows(Own(scheme, {"agents": 3}, args), bench.modules)
+    assert engine_choice.knows(learner.mac, bench.modules)
+    assert not engine_choice.knows(Own(scheme, {"agents": 3}, args), bench.modules)
 
 
 class WithBaseline(MastQLearner):
@@ -387,13 +387,13 @@ def test_what_no_kernel_knows_is_said(sparse_learner, caplog, algorithm, torch_c
 
 def test_which_engine_is_chosen(monkeypatch):
     def choose(wanted="auto", known=True, dense=False, device="cpu"):
-        return engines.choose_engine(wanted, known=known, dense=dense, device=device)[0].name
+        return engine_choice.choose_engine(wanted, known=known, dense=dense, device=device)[0].name
 
-    monkeypatch.setattr(engines.kernels, "available", lambda: True)
+    monkeypatch.setattr(engine_choice.kernels, "available", lambda: True)
     assert choose("sparse") == choose() == "sparse"
     assert choose(dense=True) == choose(known=False) == choose("host") == "host"
     assert choose(device="cuda") == choose("masked") == "masked"
-    monkeypatch.setattr(engines.kernels, "available", lambda: False)
+    monkeypatch.setattr(engine_choice.kernels, "available", lambda: False)
     assert choose() == "masked"
     for impossible in ({"wanted": "sparse"}, {"wanted": "masked", "known": False}):
         with pytest.raises(OptionError, match="cannot be had"):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from epymarl_mast import targets
-from epymarl_mast.learners.engines import HostEngine, SparseEngine
+from epymarl_mast.learners.engines import HostEngine
+from epymarl_mast.learners.sparse_engine import SparseEngine
 
 kernels = pytest.importorskip("epymarl_mast.sparse.kernels")
 if not kernels.available():
