@@ -18,16 +18,7 @@ from epymarl_mast.tracking.mask_history import SNAPSHOT_FILES, MaskHistory
 FILE_NAME = "mast.pt"
 FORMAT = 1
 # How a run is computed and kept, not what it learns.
-_FREE = frozenset(
-    (
-        "engine",
-        "mask_from",
-        "resume",
-        "checkpoint_interval",
-        "checkpoint_minutes",
-        "checkpoint_keep",
-    )
-)
+_FREE = ("engine", "mask_from", "resume", "checkpoint_")
 # What reading a file of unlike content can end with.
 _MALFORMED = (
     RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
@@ -219,7 +210,7 @@ def _check_same_training(state: Mapping[str, Any], learner: Any) -> None:
         if key in saved and saved[key] != getattr(learner.args, key, None):
             raise ValueError(_said(key, saved[key], getattr(learner.args, key, None)))
     for key, value in own.items():
-        if key not in _FREE and key in saved and saved[key] != value:
+        if not key.startswith(_FREE) and key in saved and saved[key] != value:
             raise ValueError(_said(f"mast.{key}", saved[key], value))
 
 

@@ -211,6 +211,16 @@ OTHERS = {
     "another mixer": ("mast_vdn", {}, r"mixer\.hyper.* is not in the checkpoint"),
     "wider": ("mast_qmix", {"hidden_dim": 9}, r"agent\.fc1\.weight has shape \(9, "),
     "sparser": ("mast_qmix", {"mast": {"sparsity": 0.95}}, "keeps .* weights in the checkpoint"),
+    "another learner": (
+        "mast_res",
+        {},
+        "with learner=mast_res_learner, this run has learner=mast_q",
+    ),
+    "another option": (
+        "mast_qmix",
+        {"mast": {"operator": "max"}},
+        "with mast.operator=max, this run has mast.operator=soft_mellowmax",
+    ),
     "nan": ("mast_qmix", {"nan": True}, r"agent\.fc1\.weight holds a number that is not finite"),
 }
 
@@ -230,3 +240,11 @@ def test_the_first_difference_of_another_checkpoint_is_named(learner, tmp_path, 
     with pytest.raises(CheckpointError, match=f"does not fit this run: .*{said}"):
         load_learner(own, tmp_path)
     assert all((weight == before[name]).all() for name, weight in own.networks.weights.items())
+
+
+def test_options_that_teach_nothing_may_differ_and_all_where_nothing_is_learned(learner, tmp_path):
+    for name, mast in (("kept", {"checkpoint_minutes": 3.0}), ("taught", {"operator": "max"})):
+        (tmp_path / name).mkdir()
+        learner("mast_qmix", mast).save_models(str(tmp_path / name))
+    load_learner(learner(), tmp_path / "kept")
+    load_learner(learner("mast_qmix", {}, evaluate=True), tmp_path / "taught")
