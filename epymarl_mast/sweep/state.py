@@ -57,16 +57,18 @@ class RunState:
     @property
     def unfinished(self) -> Path | None:
         """Sacred directory of its newest record that can be gone on with; None if there is none."""
-        from epymarl_mast.resume.checkpoint import has_checkpoint  # loads torch: seconds
-
         records = [
             config.parent
             for config in Path(self.run.results).glob("sacred/*/*/*/config.json")
             if read_json(config).get("label") == f"sweep-{self.run.id}"
             and read_json(config.with_name("run.json")).get("status") != "COMPLETED"
-            and has_checkpoint(config.parent)
         ]
-        return max(records, key=lambda folder: folder.stat().st_mtime, default=None)
+        if not records:
+            return None
+        from epymarl_mast.resume.checkpoint import has_checkpoint  # loads torch: seconds
+
+        whole = filter(has_checkpoint, records)
+        return max(whole, key=lambda folder: folder.stat().st_mtime, default=None)
 
     def finish(self, seconds: float) -> None:
         """Note that it has finished."""

@@ -20,13 +20,20 @@ def names(modules):
 
 @pytest.fixture
 def fresh_registries(host, monkeypatch):
-    """The host's registries as they are without us."""
+    """The host's registries as they are without us; afterwards they are as they were."""
     modules = host.load()
     for registry in registries(modules):
-        for name in [name for name in registry if name.startswith("mast_") or name == "smax"]:
+        for name in ours_in(registry):
             monkeypatch.delitem(registry, name)
     monkeypatch.setattr(plugin, "_registered", {})
-    return modules
+    yield modules
+    for registry in registries(modules):
+        for name in ours_in(registry):
+            del registry[name]
+
+
+def ours_in(registry):
+    return [name for name in registry if name.startswith("mast_") or name == "smax"]
 
 
 def test_registering_twice_changes_nothing(host, fresh_registries):

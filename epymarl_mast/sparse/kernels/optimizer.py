@@ -20,13 +20,20 @@ from epymarl_mast.sparse.kernels.patterns import Floats
 _VARIANTS = ("amsgrad", "maximize", "momentum", "nesterov", "centered", "differentiable")
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 def gradient_norm(gradients: Sequence[Tensor]) -> float:
-    """Euclidean norm of contiguous float32 tensors on the CPU, all together."""
+    """Euclidean norm of contiguous float32 tensors on the CPU, all together.
+
+    Infinite where the sum of squares is beyond float32, as torch's is: learning has diverged then.
+    """
     squares = np.empty(len(gradients))
     function = loops().square_sum
     for i, gradient in enumerate(gradients):
         call(function, gradient.numpy().reshape(-1), squares[i : i + 1])
-    return math.sqrt(sum(squares.tolist()))
+    total = sum(squares.tolist())
+    return math.inf if total > _LARGEST else math.sqrt(total)
 
 
 class OptimizerStep:
