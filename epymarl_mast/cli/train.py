@@ -37,8 +37,8 @@ def train(
     """
     from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register
-    from epymarl_mast.resume.checkpoint import has_checkpoint
     from epymarl_mast.resume.command import Unfinished
+    from epymarl_mast.resume.places import newest_checkpoint
     from epymarl_mast.tracking.mongo import runs_survive_mongo
     from epymarl_mast.tracking.provenance import note_provenance
     from epymarl_mast.tracking.steady_files import records_survive_full_disk
@@ -47,8 +47,9 @@ def train(
     arguments, run = context.args, None
     if resume is not None:
         run = Unfinished.find(resume)
-        host, arguments = host or run.host_to_find, run.arguments(arguments)
-        for line in run.say():
+        others = arguments
+        host, arguments = host or run.host_to_find, run.arguments(others)
+        for line in run.say(others):
             typer.echo(f"mast: {line}", err=True)
     found = find_host(host)
     if run is not None:
@@ -65,7 +66,7 @@ def train(
     except RunInterrupted as stopped:
         where = from_here(stopped.folder)
         typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
-        if has_checkpoint(stopped.folder):
+        if newest_checkpoint(stopped.folder):
             typer.echo(f"mast: go on with it by: mast train --resume '{where}'", err=True)
         raise typer.Exit(stopped.exit_code) from None
     except RunFailed as failed:

@@ -38,3 +38,17 @@ def hold(folder: Path) -> None:
             f"{folder.parent} is being trained by another process: let it end first"
         ) from None
     _held[folder] = file
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process holds a run; for a process that holds none itself."""
+    try:
+        file = (folder / "lock").open("r+")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
