@@ -83,7 +83,7 @@ def with_database(command, databases):
     return add
 
 
-@pytest.mark.long_on("epymarl")
+@pytest.mark.long
 def test_killed_and_told_to_end_a_run_goes_on_in_its_entry(
     host, with_database, databases, mast, signalled, tmp_path, kill_test
 ):
@@ -215,7 +215,9 @@ def test_an_entry_is_cut_back_to_the_checkpoint(half, capsys):
             assert len(run["resumed"]) == times
             assert f"mast: going on with {half.entry}" in capsys.readouterr().err
             # What this process has not put back yet is shown all the same.
-            observer.heartbeat_event({}, " more", LATE, None)
+            observer.heartbeat_event(  # as Sacred calls it
+                info={}, captured_out=" more", beat_time=LATE, result=None
+            )  # fmt: skip
         run = half.databases.client[half.databases.names[0]].runs.find_one({})
         assert run["captured_out"] == "until the checkpoint more"
         assert run["info"]["loss"] == [4.0, 5.0]
