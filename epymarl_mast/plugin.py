@@ -16,7 +16,7 @@ from epymarl_mast.hosts.attach import keep_results_out_of_git
 from epymarl_mast.launch import Invocation, check_on_loaded_host, prepare
 from epymarl_mast.learners import LEARNERS, MastQLearner
 from epymarl_mast.overrides import shipped_algorithms
-from epymarl_mast.resume.command import Unfinished
+from epymarl_mast.resume.command import Unfinished, database_option
 from epymarl_mast.resume.stopping import ends_by_its_code
 from epymarl_mast.runners import fast_episode_runner, fast_parallel_runner, recording_runner
 from epymarl_mast.tracking.provenance import note_provenance
@@ -81,10 +81,11 @@ def _going_on(host: Host, run: str) -> Invocation:
     """``mast.resume=RUN`` in an attached checkout: the configuration is the run's own."""
     unfinished = Unfinished.find(run)
     unfinished.check_host(host.name)
-    for line in unfinished.say():
+    others = database_option(sys.argv[1:])
+    for line in unfinished.say(others):
         print(f"mast: {line}", file=sys.stderr, flush=True)
     _as_long_as_this_program.enter_context(unfinished.record_goes_on())
-    return prepare(host, unfinished.arguments([]))
+    return prepare(host, unfinished.arguments(others))
 
 
 def _add(registry: dict[str, Any], name: str, factory: Any) -> None:

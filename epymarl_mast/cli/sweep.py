@@ -16,7 +16,7 @@ from epymarl_mast.sweep.drive import Failure, drive
 from epymarl_mast.sweep.one_run import execute
 from epymarl_mast.sweep.plan import Sweep, check_runs, read_sweep, short_titles
 from epymarl_mast.sweep.slurm import array_script
-from epymarl_mast.sweep.state import RunState, note_completed
+from epymarl_mast.sweep.state import RunState, halves, note_completed
 from epymarl_mast.wording import counted
 
 
@@ -92,14 +92,22 @@ def _list(plan: Sweep, workers: int, console: Console) -> None:
         table.add_column(heading, overflow="fold")
     titles = short_titles(plan.runs)
     known = {run: RunState(run).seconds for run in plan.runs}
+    interrupted = halves([run for run, seconds in known.items() if seconds is None])
     for run, seconds in known.items():
-        state = "to do" if seconds is None else f"finished in {seconds:.0f} s"
+        if seconds is not None:
+            state = f"finished in {seconds:.0f} s"
+        elif interrupted[run] and interrupted[run][0].step >= 0:
+            state = f"at step {interrupted[run][0].step:,}"
+        else:
+            state = "to do"
         table.add_row(run.id, state, titles[run])
     console.print(table)
-    finished = [seconds for seconds in known.values() if seconds is not None]
-    left = len(known) - len(finished)
+    left = sum(seconds is None for seconds in known.values())
+    finished = [
+        seconds for run, seconds in known.items() if seconds is not None and RunState(run).in_one_go
+    ]
     if not finished:
-        console.print("no run has finished yet, so there is no estimate of the time")
+        console.print("no run has finished in one go yet, so there is no estimate of the time")
     elif left:
         minutes = sum(finished) / len(finished) * left / min(workers, left) / 60
         console.print(

@@ -43,8 +43,8 @@ def train(
 def _train(arguments: list[str], host: str | None, resume: str | None) -> None:
     from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register
-    from epymarl_mast.resume.checkpoint import has_checkpoint
     from epymarl_mast.resume.command import Unfinished
+    from epymarl_mast.resume.places import newest_checkpoint
     from epymarl_mast.tracking.mongo import runs_survive_mongo
     from epymarl_mast.tracking.provenance import note_provenance
     from epymarl_mast.tracking.steady_files import records_survive_full_disk
@@ -53,8 +53,9 @@ def _train(arguments: list[str], host: str | None, resume: str | None) -> None:
     run = None
     if resume is not None:
         run = Unfinished.find(resume)
-        host, arguments = host or run.host_to_find, run.arguments(arguments)
-        for line in run.say():
+        others = arguments
+        host, arguments = host or run.host_to_find, run.arguments(others)
+        for line in run.say(others):
             typer.echo(f"mast: {line}", err=True)
     found = find_host(host)
     if run is not None:
@@ -71,7 +72,7 @@ def _train(arguments: list[str], host: str | None, resume: str | None) -> None:
     except RunInterrupted as stopped:
         where = from_here(stopped.folder)
         typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
-        if has_checkpoint(stopped.folder):
+        if newest_checkpoint(stopped.folder):
             typer.echo(f"mast: go on with it by: mast train --resume '{where}'", err=True)
         else:
             typer.echo("mast: it has no checkpoint: --resume would begin it again", err=True)

@@ -50,6 +50,8 @@ def usable(
 ) -> tuple[list[Record], dict[str, str], list[Finding]]:
     """The completed runs that logged what is compared.
 
+    What a run of a sweep left behind before it was begun anew is not mentioned.
+
     Args:
         found: what was read.
         metric: its name; None: the test win rate on a task where any run logs one, else the test
@@ -59,7 +61,7 @@ def usable(
         Runs, ``{task: metric}``, and a finding for each run that is left out.
     """
     findings = [Finding(u.source, u.problem, True) for u in found if isinstance(u, Unreadable)]
-    records = [record for record in found if isinstance(record, Record)]
+    records = _without_earlier_attempts([r for r in found if isinstance(r, Record)])
     finished = []
     for record in records:
         if record.config.get("evaluate"):
@@ -119,6 +121,18 @@ def select(
             findings.append(Finding(run.source, what, False))
     findings += _unlike_versions(chosen, [methods[i] for i in sorted(kept)])
     return Selection(chosen, [methods[i] for i in sorted(kept)], metrics, findings)
+
+
+def _without_earlier_attempts(records: Sequence[Record]) -> list[Record]:
+    """Without what is left of runs that a sweep had to begin anew, once they have completed."""
+    completed = {_run_of_sweep(r) for r in records if r.status == "COMPLETED"} - {None}
+    return [r for r in records if r.status == "COMPLETED" or _run_of_sweep(r) not in completed]
+
+
+def _run_of_sweep(record: Record) -> str | None:
+    """The label of a run of ``mast sweep``, which says what is run."""
+    label = str(record.config.get("label"))
+    return label if label.startswith("sweep-") else None
 
 
 def _metric(records: Sequence[Record]) -> str:

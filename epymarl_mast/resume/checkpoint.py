@@ -19,11 +19,11 @@ import torch
 
 from epymarl_mast.errors import CheckpointError
 from epymarl_mast.resume.files import StoredFile, fetch, is_number, store
+from epymarl_mast.resume.places import PATTERN
 from epymarl_mast.resume.segments import Segment, unpack
 from epymarl_mast.whole_files import MOST_BYTES_OF_JSON, read_file
 
 FORMAT = 1
-FOLDER = "checkpoints"  # in the run's Sacred directory
 
 
 @dataclass(frozen=True)
@@ -139,17 +139,12 @@ def newest_whole(folder: Path) -> tuple[Checkpoint | None, tuple[str, ...]]:
         It, or None if there is none; and a line on each newer one that cannot be used.
     """
     problems: list[str] = []
-    for path in sorted(folder.glob("checkpoint_*.json"), reverse=True):
+    for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
             return Checkpoint.read(path), tuple(problems)
         except CheckpointError as error:
             problems.append(str(error))
     return None, tuple(problems)
-
-
-def has_checkpoint(run: Path) -> bool:
-    """Whether a run's Sacred directory holds a checkpoint to go on from."""
-    return any((run / FOLDER).glob("checkpoint_*.json"))
 
 
 def prune(folder: Path, kept: list[Checkpoint]) -> None:
@@ -160,7 +155,7 @@ def prune(folder: Path, kept: list[Checkpoint]) -> None:
     """
     needed = {checkpoint.path.name for checkpoint in kept}
     needed |= {file.name for checkpoint in kept for file in checkpoint.files()}
-    patterns = ("checkpoint_*.json", "state_*.pt", "*.episodes", "*.tmp")
+    patterns = (PATTERN, "state_*.pt", "*.episodes", "*.tmp")
     # First those that name other files.
     for path in (path for pattern in patterns for path in folder.glob(pattern)):
         if path.name not in needed:

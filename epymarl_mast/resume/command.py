@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import yaml
 from epymarl_mast.errors import CheckpointError, HostError, OptionError
 from epymarl_mast.hosts.pymarlzooplus import PyMARLzooPlus
 from epymarl_mast.overrides import user_path
-from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
-from epymarl_mast.resume.database import entry_continued, recorded_address
+from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
+from epymarl_mast.resume.database import Past, continued_in_database
+from epymarl_mast.resume.entry import Entry, noted_entry, recorded_address
 from epymarl_mast.resume.lock import hold
+from epymarl_mast.resume.places import FOLDER
 from epymarl_mast.resume.record import continued
 from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
@@ -91,11 +94,14 @@ class Unfinished:
             check_same_run(checkpoint.load_state()["config"], json.dumps(config))
         return cls(folder, config, record, checkpoint, problems)
 
-    def say(self) -> list[str]:
-        """What a user should know, a line each."""
+    def say(self, others: Sequence[str]) -> list[str]:
+        """What a user should know, a line each; ``others`` as for :meth:`arguments`."""
         lines = [f"warning: {problem}; an earlier checkpoint is used" for problem in self.problems]
-        if (address := recorded_address(self.record)) and "***" in address:
-            lines.append(f"its entry in {address} goes on only with -m, as no password is recorded")
+        if self._entry is not None and not self._database(others):
+            lines.append(
+                f"warning: its entry in MongoDB, {self._entry}, is not continued: "
+                f"--resume {self.folder} -m {self._entry.address} does that"
+            )
         if self.checkpoint is None:
             return [*lines, f"{self.folder} has no whole checkpoint: it begins again"]
         return [*lines, f"going on from step {self.checkpoint.t_env:,}"]
@@ -117,9 +123,11 @@ class Unfinished:
         Raises:
             OptionError: for anything but ``-m``, as the configuration is the run's own.
         """
-        if others and others[0] not in ("-m", "--mongo_db"):
+        given = database_option(others)
+        odd = [word for word in others if word not in given]
+        if odd:
             raise OptionError(
-                f"--resume takes its configuration from the run: {others[0]!r} is not allowed "
+                f"--resume takes its configuration from the run: {odd[0]!r} is not allowed "
                 "with it, Sacred's -m is"
             )
         config = {**self.config, "local_results_path": str(self.results)}
@@ -132,10 +140,7 @@ class Unfinished:
         except (ValueError, RecursionError, yaml.YAMLError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{self.folder}/config.json is damaged: {reason}") from None
-        address = recorded_address(self.record)
-        if not others and address is not None and "***" not in address:
-            others = ["-m", address]
-        return [f"--config={file}", f"--env-config={file}", *others]
+        return [f"--config={file}", f"--env-config={file}", *self._database(others)]
 
     @property
     def results(self) -> Path:
@@ -169,13 +174,40 @@ class Unfinished:
 
     @contextmanager
     def record_goes_on(self) -> Iterator[None]:
-        """Inside, Sacred continues this run's record, in files and in a MongoDB."""
-        kept, when = self.noted, datetime.now(timezone.utc)
+        """Inside, Sacred continues this run's record, and its entry in the MongoDB of ``-m``."""
+        when = datetime.now(timezone.utc)
         if self.checkpoint is not None:
             when = datetime.fromtimestamp(self.checkpoint.path.stat().st_mtime, timezone.utc)
-        at = (kept, when.replace(tzinfo=None).isoformat())
-        with entry_continued(self.folder, *at), continued(self.folder, *at):
+        when, noted = when.replace(tzinfo=None), self.noted
+        past = Past.of(self.folder, noted, when)
+        with (
+            continued(self.folder, noted, when.isoformat()),
+            continued_in_database(self._entry, past),
+        ):
             yield
+
+    def _database(self, others: Sequence[str]) -> list[str]:
+        """``-m`` with its address: the one given, else that of the run's start."""
+        address = recorded_address(self.record)
+        if database_option(others) or address is None or find_spec("pymongo") is None:
+            return database_option(others)
+        return ["-m", address]
+
+    @property
+    def _entry(self) -> Entry | None:
+        return noted_entry(self.folder / FOLDER)
+
+
+def database_option(arguments: Sequence[str]) -> list[str]:
+    """Sacred's ``-m ADDRESS`` in a command line; empty if it is not there."""
+    for place, word in enumerate(arguments):
+        if word == "with":
+            break
+        if word in ("-m", "--mongo_db"):
+            return list(arguments[place : place + 2])
+        if word.startswith("--mongo_db="):
+            return [word]
+    return []
 
 
 def _is_unfinished(run: Path) -> bool:

@@ -19,9 +19,11 @@ from typing import Any
 
 from epymarl_mast.errors import CheckpointError, RunStopped, warn
 from epymarl_mast.resume import record
-from epymarl_mast.resume.checkpoint import FOLDER, Checkpoint, newest_whole
+from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
+from epymarl_mast.resume.entry import note_entry
 from epymarl_mast.resume.files import store
 from epymarl_mast.resume.lock import hold
+from epymarl_mast.resume.places import FOLDER
 from epymarl_mast.resume.rewind import Rewind, unpacked_clock
 from epymarl_mast.resume.rings import HostRing, OnlineRing
 from epymarl_mast.resume.segments import Ring
@@ -72,6 +74,7 @@ class Keeper:
             if checkpoint is not None:
                 self._from = (checkpoint, checkpoint.load_state())
         args.unique_token = first_token(self._folder, args.unique_token)
+        note_entry(self._folder, runner.logger)
         atexit.register(_forget_if_completed, folder)
 
     @classmethod

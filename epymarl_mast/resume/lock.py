@@ -47,3 +47,17 @@ def hold(folder: Path) -> None:
 def _open_file_alone(path: str, flags: int) -> int:
     """Neither what a link leads to, nor a pipe that waits for its other end."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process holds a run; for a process that holds none itself."""
+    try:
+        file = (folder / "lock").open("r+")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

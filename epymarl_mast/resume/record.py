@@ -37,7 +37,9 @@ def noted(logger: Any) -> dict[str, Any]:
 
 def restore(logger: Any, kept: Mapping[str, Any]) -> None:
     """Give a logger and its Sacred run what :func:`noted` gave."""
-    logger.sacred_info.update(revive(kept["info"]))
+    info = revive(kept["info"])
+    info.pop("metrics", None)  # those of a database are named by who continues its entry
+    logger.sacred_info.update(info)
     for key, (steps, values) in revive(kept["stats"]).items():
         logger.stats[key] = list(zip(steps, values, strict=True))
 
@@ -65,8 +67,8 @@ def cut_back(
             file.unlink()
     for key in ("stop_time", "fail_trace", "result"):
         record.pop(key, None)
-    metrics = logged_metrics(info, read_json(folder / "metrics.json"), when)
-    resumed = [*record.get("resumed", []), now()]
+    metrics = metrics_at(info, read_json(folder / "metrics.json"), when)
+    resumed = [*record.get("resumed", []), _now()]
     update = {"artifacts": artifacts, "status": "RUNNING", "result": None, "resumed": resumed}
     write_json(folder / "run.json", _flat({**record, **update}))
     write_json(folder / "metrics.json", _flat(metrics))
@@ -74,7 +76,7 @@ def cut_back(
     log = folder / "cout.txt"
     if log.exists():
         with log.open("r+b") as opened:
-            opened.truncate(len(_log_until(folder, kept)))
+            opened.truncate(min(kept["log"] if kept else 0, log.stat().st_size))
 
 
 @contextmanager
@@ -107,31 +109,28 @@ def continued(folder: Path, kept: Mapping[str, Any] | None, when: str) -> Iterat
         yield
 
 
-def text_of_log(folder: Path, kept: Mapping[str, Any] | None) -> str:
-    """What ``cout.txt`` held at a checkpoint, as far as it had reached the disk."""
-    return _log_until(folder, kept).decode("utf-8", errors="replace")
-
-
-def _log_until(folder: Path, kept: Mapping[str, Any] | None) -> bytes:
-    try:
-        return (folder / "cout.txt").read_bytes()[: kept["log"] if kept else 0]
-    except OSError:
-        return b""
-
-
-def logged_metrics(
-    info: Mapping[str, Any], on_disk: Mapping[str, Any], when: str
+def metrics_at(
+    info: Mapping[str, Any], known: Mapping[str, Any], when: Any
 ) -> dict[str, dict[str, list[Any]]]:
-    """Sacred's ``metrics.json`` of what was logged, with the wall times that are known."""
+    """Sacred's metrics of what was logged.
+
+    Args:
+        info: the run's ``info`` at that moment.
+        known: metrics with ``timestamps``, as far as they are known.
+        when: the wall time of values without one.
+
+    Returns:
+        ``{name: steps, timestamps and values}``.
+    """
     metrics = {}
     for name in info:
         if f"{name}_T" not in info:
             continue
         values = [getattr(value, "item", lambda v=value: v)() for value in info[name]]
-        known = on_disk.get(name, {}).get("timestamps", [])[: len(values)]
+        times = known.get(name, {}).get("timestamps", [])[: len(values)]
         metrics[name] = {
             "steps": [int(step) for step in info[f"{name}_T"]],
-            "timestamps": [*known, *[when] * (len(values) - len(known))],
+            "timestamps": [*times, *[when] * (len(values) - len(times))],
             "values": values,
         }
     return metrics
@@ -142,8 +141,7 @@ def _columns(pairs: list[tuple[Any, Any]]) -> Any:
     return plain([list(steps), list(values)])
 
 
-def now() -> str:
-    """Wall time as Sacred writes it."""
+def _now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
 
 

@@ -13,6 +13,7 @@ from epymarl_mast.hosts.environments import NEVER_EXACT
 from epymarl_mast.learners.whole_state import learner_state, restore_learner
 from epymarl_mast.resume import record
 from epymarl_mast.resume.checkpoint import Checkpoint
+from epymarl_mast.resume.database import list_metrics
 from epymarl_mast.resume.rewind import packed_clock
 from epymarl_mast.resume.segments import Ring
 from epymarl_mast.resume.values import (
@@ -72,6 +73,7 @@ def put_back(
     )
     _set_acting(runner.mac, state["acting"])
     record.restore(runner.logger, state["record"])
+    list_metrics(runner.logger)
     if hasattr(runner, "parent_conns"):
         doubts = reach.set_random_states(runner.parent_conns, state["environments"])
     else:

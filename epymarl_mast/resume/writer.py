@@ -19,6 +19,7 @@ import torch
 
 from epymarl_mast.resume.checkpoint import Checkpoint, prune
 from epymarl_mast.resume.files import StoredFile, store
+from epymarl_mast.resume.places import PATTERN
 from epymarl_mast.resume.segments import Ring, Segment, SegmentBuilder
 
 # A piece ends in a file that is brought to the disk, which waits as long again on many.
@@ -70,7 +71,7 @@ class CheckpointWriter:
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Take over the files of the checkpoint a run goes on from; newer ones are deleted."""
         older = []
-        for path in sorted(self._folder.glob("checkpoint_*.json")):
+        for path in sorted(self._folder.glob(PATTERN)):
             if path.name < checkpoint.path.name:
                 try:
                     older.append(Checkpoint.read(path))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
+from epymarl_mast.sweep.one_run import SECONDS_TO_END, execute
 from epymarl_mast.sweep.plan import Run
 
 
@@ -96,8 +97,6 @@ class RayCluster(Backend):
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise OptionError(f"--ray={address}: no Ray cluster there: {reason}") from None
-        from epymarl_mast.sweep.one_run import execute
-
         self.workers = workers or max(1, int(cluster.cluster_resources().get("CPU", 1)))
         self._execute = cluster.remote(num_cpus=1, max_retries=0)(execute)
         self._running: dict[Any, Run] = {}
@@ -114,7 +113,9 @@ class RayCluster(Backend):
         for reference in self._running:
             self._ray.cancel(reference)
         if self._running:  # each ends its own subprocess first
-            self._ray.wait(list(self._running), num_returns=len(self._running), timeout=15)
+            self._ray.wait(
+                list(self._running), num_returns=len(self._running), timeout=SECONDS_TO_END
+            )
         self._ray.shutdown()
 
     def _code(self, reference: Any) -> int:

@@ -13,23 +13,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO
+from typing import Any
 
-from epymarl_mast.errors import OptionError
+from epymarl_mast.errors import MastError
+from epymarl_mast.resume.lock import is_held
+from epymarl_mast.resume.places import FOLDER
 from epymarl_mast.sweep.plan import Run
-from epymarl_mast.sweep.state import RunState, note_completed
+from epymarl_mast.sweep.state import Half, RunState, halves, note_completed
 
 PROGRAM = (sys.executable, "-m", "epymarl_mast")
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _MONGO = "MAST_SWEEP_MONGO"
-_SECONDS_TO_END = 30.0
+SECONDS_TO_END = 60.0
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def execute(run: Run) -> int:
-    """Run ``mast train`` to its end, from its checkpoint if it was interrupted.
+    """Run ``mast train`` to its end; nothing if it has finished before.
 
-    Nothing if it has finished before.
+    A run that was interrupted goes on from its newest checkpoint, in its own record.
 
     The training holds the run's lock, even where a kill has left it without this process. Whoever
     comes later waits for its end, and finds it finished: no run is started twice.
@@ -43,31 +45,28 @@ def execute(run: Run) -> int:
         note_completed([run])
         if state.finished:
             return 0
-        started = time.time()
-        code = _go_on_or_begin(run, state, lock)
+        started, left = time.time(), halves([run])[run]
+        with state.log.open("ab" if left else "wb") as log:
+            code, went_on = _go_on(run, left, log, lock)
         if code == 0:
-            state.finish(time.time() - started)
+            state.finish(time.time() - started, went_on)
         return code
 
 
-def _go_on_or_begin(run: Run, state: RunState, lock: int) -> int:
-    """Continue the run from its checkpoint; begin it where there is none, or it is refused."""
-    record = state.unfinished
-    if record is None:
-        with state.log.open("wb") as log:
-            return _train(run.arguments, run.mongo, log, lock)
-    with state.log.open("ab") as log:
-        _say(log, f"going on with {record}")
-        code = _train(run.resuming(record), run.mongo, log, lock)
-        if code != OptionError.exit_code:
-            return code
-        _say(log, f"{record} cannot be gone on with: the run begins again")
-        return _train(run.arguments, run.mongo, log, lock)
+def _go_on(run: Run, left: Sequence[Half], log: Any, lock: int) -> tuple[int, bool]:
+    """Go on with what is left of a run; begin it where there is nothing, or that is refused.
 
-
-def _say(log: BinaryIO, line: str) -> None:
-    log.write(f"mast: {line}\n".encode())
-    log.flush()  # before the subprocess writes
+    Returns:
+        Its exit code, and whether it went on from a checkpoint.
+    """
+    for half in left:
+        code = _train(run, run.resuming(half.folder), log, lock)
+        if code != MastError.exit_code or is_held(half.folder / FOLDER):
+            return code, half.step >= 0
+        said = f"mast: {half.folder} cannot be gone on with (see above): the run begins anew\n"
+        log.write(said.encode())
+        log.flush()
+    return _train(run, run.arguments, log, lock), False
 
 
 @contextmanager
@@ -78,16 +77,20 @@ def _locked(path: Path) -> Iterator[int]:
         yield file.fileno()  # closing it gives the lock up, once nobody else has it open
 
 
-def _train(arguments: Sequence[str], mongo: str | None, log: BinaryIO, lock: int) -> int:
-    """The subprocess, which ends with this one."""
+def _train(run: Run, arguments: Sequence[str], log: Any, lock: int) -> int:
+    """The subprocess, which ends with this one.
+
+    In a session of its own: of Ctrl-C, or a signal to all of a group, it hears through us alone. A
+    second signal would keep it from writing a checkpoint.
+    """
     command = [*PROGRAM, *arguments]
     settings = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
-    if mongo and not mongo.startswith("env:"):  # the list of processes is for all to read
-        command[command.index(mongo)] = f"env:{_MONGO}"
-        settings[_MONGO] = mongo
+    if run.mongo and not run.mongo.startswith("env:"):  # the list of processes is for all to read
+        command[command.index(run.mongo)] = f"env:{_MONGO}"
+        settings[_MONGO] = run.mongo
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=settings,
-        pass_fds=(lock,),
+        pass_fds=(lock,), start_new_session=True,
     ) as process:  # fmt: skip
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -96,11 +99,8 @@ def _train(arguments: Sequence[str], mongo: str | None, log: BinaryIO, lock: int
         before = {n: signal.signal(n, stop) for n in _ENDINGS} if _in_main_thread() else {}
         try:
             return process.wait()
-        except KeyboardInterrupt:  # which has reached it too
-            _end(process)
-            raise
-        except SystemExit:
-            process.send_signal(signal.SIGINT)  # Sacred then records that it was interrupted
+        except (KeyboardInterrupt, SystemExit):
+            process.send_signal(signal.SIGINT)  # it writes a checkpoint; Sacred notes the end
             _end(process)
             raise
         finally:
@@ -112,7 +112,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """Wait for a process that was told to end; insist."""
     for insist in (process.terminate, process.kill):
         try:
-            process.wait(_SECONDS_TO_END)
+            process.wait(SECONDS_TO_END)
             return
         except subprocess.TimeoutExpired:
             insist()

@@ -54,25 +54,35 @@ class Run:
         return [
             f"--config={self.config}",
             f"--env-config={self.env_config}",
-            *(["-m", self.mongo] if self.mongo else []),
+            *self._database,
             "with",
             *self.overrides,
             *(f"{key}={_literal(value)}" for key, value in self.options),
             f"local_results_path={self.results}",
-            f"label={_literal('sweep-' + self.id)}",
+            f"label={_literal(self.label)}",
         ]
+
+    @property
+    def label(self) -> str:
+        """What its record is known by."""
+        return f"sweep-{self.id}"
 
     @property
     def arguments(self) -> list[str]:
         """What follows ``mast``."""
-        host = ["--host", self.host] if self.host else []
-        return ["train", *host, *self.host_arguments]
+        return ["train", *self._host, *self.host_arguments]
 
     def resuming(self, record: Path) -> list[str]:
-        """What follows ``mast`` to go on with a record of this run, its Sacred directory."""
-        host = ["--host", self.host] if self.host else []
-        mongo = ["-m", self.mongo] if self.mongo else []
-        return ["train", *host, "--resume", str(record), *mongo]
+        """The same to go on with a record of this run, its Sacred directory."""
+        return ["train", *self._host, "--resume", str(record), *self._database]
+
+    @property
+    def _host(self) -> list[str]:
+        return ["--host", self.host] if self.host else []
+
+    @property
+    def _database(self) -> list[str]:
+        return ["-m", self.mongo] if self.mongo else []
 
     @property
     def title(self) -> str:

@@ -13,6 +13,8 @@ from epymarl_mast.sweep.plan import Run
 def array_script(file: Path, runs: Sequence[Run], results: Path) -> str:
     """A script for ``sbatch``; every task executes one run, and none that has finished.
 
+    A task is told two minutes before its time is up, so that its run can write a checkpoint.
+
     Args:
         file: the sweep's file.
         runs: those that are left.
@@ -26,6 +28,7 @@ def array_script(file: Path, runs: Sequence[Run], results: Path) -> str:
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=1
 #SBATCH --output={output}
+#SBATCH --signal=B:TERM@120
 runs=({" ".join(run.id for run in runs)})
 cd {shlex.quote(str(Path.cwd()))} || exit 1
 exec {program} "${{runs[$SLURM_ARRAY_TASK_ID]}}"

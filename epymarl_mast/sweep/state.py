@@ -1,18 +1,21 @@
 """What is known of each run on disk: ``<results>/sweep/<id>/``.
 
-A run's folder holds its log, a lock while it runs, and ``done.json`` once it has finished.
+A run's folder holds its log, a lock while it runs, and ``done.json`` once it has finished. What it
+can go on from is in Sacred's record, which the run's ``label`` tells from others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from epymarl_mast.errors import printable
+from epymarl_mast.resume.places import newest_checkpoint, step_of
 from epymarl_mast.sweep.plan import Run
 from epymarl_mast.whole_files import read_json, write_json
 
@@ -55,24 +58,18 @@ class RunState:
         return self.seconds is not None
 
     @property
-    def unfinished(self) -> Path | None:
-        """Sacred directory of its newest record that can be gone on with; None if there is none."""
-        records = [
-            config.parent
-            for config in Path(self.run.results).glob("sacred/*/*/*/config.json")
-            if read_json(config).get("label") == f"sweep-{self.run.id}"
-            and read_json(config.with_name("run.json")).get("status") != "COMPLETED"
-        ]
-        if not records:
-            return None
-        from epymarl_mast.resume.checkpoint import has_checkpoint  # loads torch: seconds
+    def in_one_go(self) -> bool:
+        """Whether :attr:`seconds` are those of the whole run, which was never interrupted."""
+        return not read_json(self.folder / "done.json").get("went_on", False)
 
-        whole = filter(has_checkpoint, records)
-        return max(whole, key=lambda folder: folder.stat().st_mtime, default=None)
+    def finish(self, seconds: float, went_on: bool = False) -> None:
+        """Note that it has finished.
 
-    def finish(self, seconds: float) -> None:
-        """Note that it has finished."""
-        said = {"seconds": round(seconds, 3), "command": self.run.command}
+        Args:
+            seconds: how long it took.
+            went_on: whether that is its last part alone.
+        """
+        said = {"seconds": round(seconds, 3), "went_on": went_on, "command": self.run.command}
         write_json(self.folder / "done.json", said)
 
     def progress(self) -> float:
@@ -97,16 +94,65 @@ class RunState:
             return b""
 
 
+@dataclass(frozen=True)
+class Half:
+    """A record of a run that has not completed.
+
+    Attributes:
+        folder: its Sacred directory.
+        step: of its newest checkpoint; -1 if it has none.
+        written: when that, or else the record's beginning, was written, in seconds.
+    """
+
+    folder: Path
+    step: int
+    written: float
+
+    @classmethod
+    def of(cls, folder: Path) -> Half:
+        """What a Sacred directory holds."""
+        newest = newest_checkpoint(folder)
+        if newest is None:
+            return cls(folder, -1, (folder / "config.json").stat().st_mtime)
+        return cls(folder, step_of(newest), newest.stat().st_mtime)
+
+
 def note_completed(runs: Sequence[Run]) -> None:
     """Note as finished what Sacred recorded as completed, although nobody was left to say so."""
-    left = {f"sweep-{run.id}": run for run in runs if not RunState(run).finished}
-    for results in {run.results for run in left.values()}:
-        for config in Path(results).glob("sacred/*/*/*/config.json"):
-            run = left.get(str(read_json(config).get("label")))
-            seconds = _seconds(read_json(config.with_name("run.json"))) if run is not None else None
-            if run is not None and seconds is not None:
-                RunState(run).folder.mkdir(parents=True, exist_ok=True)
-                RunState(run).finish(seconds)
+    left = [run for run in runs if not RunState(run).finished]
+    for run, folder, _ in _records(left):
+        record = read_json(folder / "run.json")
+        seconds = _seconds(record)
+        if seconds is not None:
+            RunState(run).folder.mkdir(parents=True, exist_ok=True)
+            RunState(run).finish(seconds, went_on=bool(record.get("resumed")))
+
+
+def halves(runs: Sequence[Run]) -> dict[Run, list[Half]]:
+    """What runs can go on from, in the order to try it: with a checkpoint first, then the newest.
+
+    The hosts' own algorithms have nothing to go on from.
+    """
+    found: dict[Run, list[Half]] = {run: [] for run in runs}
+    for run, folder, config in _records(runs):
+        ours = isinstance(config.get("mast"), dict)
+        if ours and read_json(folder / "run.json").get("status") != "COMPLETED":
+            with suppress(OSError):  # deleted meanwhile
+                found[run].append(Half.of(folder))
+    for own in found.values():
+        own.sort(key=lambda half: (half.step >= 0, half.written), reverse=True)
+    return found
+
+
+def _records(runs: Sequence[Run]) -> Iterator[tuple[Run, Path, dict[str, Any]]]:
+    """Each record of one of the runs: run, Sacred directory, configuration."""
+    labels = {run.label: run for run in runs}
+    for results in sorted({run.results for run in runs}):
+        for file in sorted(Path(results).glob("sacred/*/*/*/config.json")):
+            config = read_json(file)
+            run = labels.get(str(config.get("label")))
+            if run is not None:
+                yield run, file.parent, config
 
 
 def _seconds(record: dict[str, Any]) -> float | None:

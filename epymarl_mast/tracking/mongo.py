@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -88,14 +89,16 @@ def _observer_class() -> Any:
             super().__init__(url, serverSelectionTimeoutMS=_SECONDS_TO_ANSWER * 1000, **named)
             self._address = without_password(url or "localhost:27017")
             self._unsent: deque[tuple[str, Any]] = deque()
+            self._sending = threading.Lock()
             self._away = False
 
         def started_event(self, *, meta_info: Any, **named: Any) -> Any:
             return super().started_event(meta_info=_without_password(meta_info), **named)
 
         def log_metrics(self, metrics_by_name: Mapping[str, Any], info: Any) -> None:
+            """In turn: Sacred waits 2 s for its heartbeat, then it ends the run beside it."""
             self._unsent.extend(metrics_by_name.items())
-            with self._watched():
+            with self._sending, self._watched():
                 while self._unsent:
                     name, values = self._unsent[0]
                     super().log_metrics({name: values}, info)

@@ -30,6 +30,7 @@ def records_survive_full_disk() -> Iterator[None]:
     observer: Any = FileStorageObserver
     log_metrics, heartbeat = observer.log_metrics, observer.heartbeat_event
     artifact, completed = observer.artifact_event, observer.completed_event
+    one_at_a_time = threading.Lock()  # Sacred waits 2 s for its heartbeat, and then goes on
 
     def save_json(self: Any, content: Any, filename: str) -> None:
         path = Path(self.dir) / filename
@@ -43,14 +44,15 @@ def records_survive_full_disk() -> Iterator[None]:
             raise
 
     def logged(self: Any, metrics_by_name: Mapping[str, Any], info: Any) -> None:
-        waiting = self.__dict__.setdefault("mast_unsaved", {})
-        for name, new in metrics_by_name.items():
-            into = waiting.setdefault(name, {"values": [], "steps": [], "timestamps": []})
-            for key, values in into.items():
-                values += new[key]
-        with _watched(self):
-            log_metrics(self, waiting, info)
-            waiting.clear()
+        with one_at_a_time:
+            waiting = self.__dict__.setdefault("mast_unsaved", {})
+            for name, new in metrics_by_name.items():
+                into = waiting.setdefault(name, {"values": [], "steps": [], "timestamps": []})
+                for key, values in into.items():
+                    values += new[key]
+            with _watched(self):
+                log_metrics(self, waiting, info)
+                waiting.clear()
 
     def beaten(self: Any, *args: Any, **named: Any) -> None:
         with _watched(self):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,28 @@ def test_metrics_wait_for_room_and_none_is_lost(observer, full_disk, capsys):
     assert said.count("can be written again") == 1
     assert finished_run(Path(observer.dir)).last("loss") == 4.0
     assert not list(Path(observer.dir).glob("*.tmp"))
+
+
+def test_a_slow_disk_gets_each_metric_once(monkeypatch, tmp_path):
+    """Sacred ends a run beside a heartbeat that takes longer than 2 s."""
+    writing, log_metrics = threading.Event(), FileStorageObserver.log_metrics
+
+    def slow(self, *args):
+        log_metrics(self, *args)
+        writing.set()
+        time.sleep(0.3)
+
+    monkeypatch.setattr(FileStorageObserver, "log_metrics", slow)
+    with records_survive_full_disk():
+        observer = FileStorageObserver(tmp_path)
+        observer.dir, observer.run_entry = str(tmp_path), {}
+        data = {"steps": [1], "values": [1.0], "timestamps": [dt.datetime(2026, 1, 1)]}
+        heartbeat = threading.Thread(target=observer.log_metrics, args=({"loss": data}, {}))
+        heartbeat.start()
+        writing.wait()
+        observer.completed_event(dt.datetime(2026, 1, 1), None)
+        heartbeat.join()
+    assert json.loads((tmp_path / "metrics.json").read_text())["loss"]["values"] == [1.0]
 
 
 def test_a_record_that_never_finds_room_is_not_a_finished_run(observer, full_disk):

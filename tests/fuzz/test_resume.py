@@ -170,7 +170,7 @@ class TestResume:
             token = first_token(folder / RUN / "checkpoints", "mine")
             assert token == "mine" or ("/" not in token and token.isprintable())
             found = Unfinished.find(str(where))
-            assert all("\n" not in line for line in found.say())
+            assert all("\n" not in line for line in found.say([]))
             assert found.results.is_absolute()
             if found.host_to_find:
                 found.check_host(PyMARLzooPlus.name)

@@ -151,6 +151,29 @@ def test_what_a_server_misses_is_sent_when_it_is_back(monkeypatch, capsys):
     assert "incomplete" not in said
 
 
+def test_a_slow_server_gets_each_metric_once(monkeypatch):
+    """Sacred ends a run beside a heartbeat that takes longer than 2 s."""
+    monkeypatch.setattr(mongo_tracking, "_problem", lambda url: "")
+    observer = mongo_tracking._observer_class()("mongodb://server", db_name="marl")
+    server = observer.runs = observer.metrics = Server()
+    observer.run_entry = {"_id": 1, "info": {}}
+    sent, update = threading.Event(), server.update_one
+
+    def slow_update(*args, **named):
+        sent.set()
+        time.sleep(0.3)
+        return update(*args, **named)
+
+    server.update_one = slow_update
+    data = {"steps": [1], "values": [1.0], "timestamps": [0]}
+    heartbeat = threading.Thread(target=observer.log_metrics, args=({"loss": data}, {}))
+    heartbeat.start()
+    sent.wait()
+    observer.completed_event(None, None)
+    heartbeat.join()
+    assert server.stored == [("loss", [1.0])]
+
+
 def test_a_password_is_recorded_nowhere(tmp_path):
     meta = {"command": "my_main", "options": {"--mongo_db": "mongodb://me:secret@server/marl"}}
     with mongo_tracking.runs_survive_mongo():

@@ -60,6 +60,19 @@ def test_each_reason_to_leave_a_run_out(record, configure, chosen):
     }
 
 
+def test_what_a_sweep_had_to_begin_anew_is_not_listed(record, configure, chosen):
+    record(configure(label="sweep-0123456789"), 0.5)
+    record(configure(label="sweep-0123456789"), 0.9, status="RUNNING")
+    record(configure(seed=2, label="sweep-abcdefabcd"), 0.9, status="RUNNING")
+    record(configure(seed=3, label="mine"), 0.5)
+    record(configure(seed=3, label="mine"), 0.9, status="FAILED")
+    selection, findings, _ = chosen()
+    assert [run.source.rpartition("/")[2] for run in selection.runs] == ["1", "4"]
+    assert findings == {
+        "3": ("not complete: RUNNING", True), "5": ("not complete: FAILED", True),
+    }  # fmt: skip
+
+
 def test_a_seed_counts_once(record, configure, chosen):
     record(configure(seed=3), 0.5)
     record(configure(seed=3), 0.6)

@@ -9,47 +9,10 @@ import uuid
 
 import pymongo
 import pytest
-from signalled import MAST, SIGNALLED
+from signalled import CHECKPOINTS, SIGNALLED, record_of, resuming
 
 from epymarl_mast.hosts import EPyMARL
 from epymarl_mast.hosts.attach import attach, detach
-
-CHECKPOINTS = (
-    "mast.checkpoint_interval=40", "mast.engine=masked", "mast.topology_interval=2",
-    "mast.online_buffer_size=6", "mast.online_batch_size=2", "save_model=True",
-    "save_model_interval=100", "seed=4",
-)  # fmt: skip
-
-
-@pytest.fixture
-def command(host, small_run):
-    """``train`` with checkpoints on each host in turn."""
-    where = str(host.root) if host.name == "epymarl" else host.name
-    return ("train", "--host", where, "--config=mast_qmix", "--env-config=gymma", "with",
-            *small_run, *CHECKPOINTS)  # fmt: skip
-
-
-@pytest.fixture
-def signalled(run_program):
-    """Run ``mast …`` until a file of a checkpoint is written, and send it a signal there."""
-
-    def run(folder, arguments, at_file, signal, code):
-        folder.mkdir(exist_ok=True)
-        program = [sys.executable, "-c", MAST]
-        return run_program(program, arguments, folder, code, AT_FILE=str(at_file), SIGNAL=signal)
-
-    return run
-
-
-def resuming(host, folder):
-    """``train --resume`` of the run below a folder."""
-    on = ("--host", str(host.root)) if host.name == "epymarl" else ()
-    return ("train", "--resume", str(folder / "results"), *on)
-
-
-def record_of(folder):
-    [file] = folder.glob("results/sacred/*/*/*/run.json")
-    return file.parent
 
 
 @pytest.mark.long_on("epymarl")
@@ -82,7 +45,7 @@ def test_killed_and_told_to_end_a_run_goes_on_as_if_nothing_was(
 def test_a_run_goes_on_in_its_entry_of_a_mongodb(
     host, command, mast, signalled, tmp_path, records, mongo
 ):
-    """By itself: the address is in the record. The password that is not has to be given."""
+    """By itself: the address is in the record."""
     database = f"mast_{uuid.uuid4().hex}"
     with_mongo = (*command[:5], "-m", f"{mongo}:{database}", *command[5:])
     broken = tmp_path / "broken"
@@ -99,21 +62,6 @@ def test_a_run_goes_on_in_its_entry_of_a_mongodb(
     assert str(run["_id"]) == folder.name
     assert stored == metrics
     assert {a["name"] for a in run["artifacts"]} >= {f.name for f in folder.glob("masks_*.npz")}
-
-
-@pytest.mark.long_on("epymarl")
-def test_a_password_that_no_record_has_is_asked_for(host, command, signalled, tmp_path, mast):
-    broken = tmp_path / "broken"
-    signalled(broken, command, at_file=5, signal="9", code=-9)
-    file = record_of(broken) / "run.json"
-    record = json.loads(file.read_text())
-    record["meta"]["options"]["--mongo_db"] = "mongodb://me:***@server/marl"
-    file.write_text(json.dumps(record))
-
-    done = mast(broken, *resuming(host, broken))
-
-    said = "its entry in mongodb://me:***@server/marl goes on only with -m"
-    assert done.err.count(said) == 1
 
 
 @pytest.mark.long

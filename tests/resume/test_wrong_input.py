@@ -55,7 +55,7 @@ def test_the_only_unfinished_one_is_taken(run, tmp_path):
 
     assert found.folder == tmp_path / "sacred/a/b/2"
     assert found.results == tmp_path
-    assert found.say() == [f"{found.folder} has no whole checkpoint: it begins again"]
+    assert found.say([]) == [f"{found.folder} has no whole checkpoint: it begins again"]
 
 
 def test_a_run_of_another_learner(run, tmp_path):

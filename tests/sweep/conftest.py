@@ -50,6 +50,6 @@ PROGRAM = "import sys; print('ran', *sys.argv[1:]); sys.exit('seed=13' in sys.ar
 def quick_run(tmp_path, monkeypatch):
     """A run that takes no time in place of training; the one with seed 13 fails."""
     monkeypatch.setattr(one_run, "PROGRAM", (sys.executable, "-c", PROGRAM))
-    return lambda seed=1: Run(
-        "mast_qmix", "gymma", (), (("seed", seed),), None, str(tmp_path), None
+    return lambda seed=1, mongo=None: Run(
+        "mast_qmix", "gymma", (), (("seed", seed),), None, str(tmp_path), mongo
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 
+import pymongo
 import pytest
 
+from epymarl_mast.resume.places import newest_checkpoint, step_of
 from epymarl_mast.sweep.plan import read_sweep
 from epymarl_mast.sweep.state import RunState
 
@@ -87,3 +91,70 @@ def test_interrupted_it_says_how_to_go_on_and_sacred_notes_it(sweep_file, tmp_pa
     ]
     assert statuses == ["INTERRUPTED"] * 2
     assert not any(RunState(run).finished for run in read_sweep(file).runs)
+    runs = [path.parent for path in tmp_path.glob("results/sacred/*/*/*/run.json")]
+    assert all(newest_checkpoint(run) for run in runs)
+
+
+def descendants(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    own = [int(word) for word in found.stdout.split()]
+    return [*own, *(below for child in own for below in descendants(child))]
+
+
+def kill_after_a_checkpoint(process, results, step):
+    """End a sweep and its runs at once, after a checkpoint later than a step; that one's step."""
+    end = time.monotonic() + 120
+    while True:
+        assert time.monotonic() < end
+        assert process.poll() is None, process.stdout.read()
+        newest = [step_of(p) for p in results.glob("sacred/*/*/*/checkpoints/checkpoint_*.json")]
+        if newest and max(newest) > step:
+            break
+        time.sleep(0.02)
+    for pid in (process.pid, *descendants(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    return max(newest)
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_goes_on_in_its_record_by_every_way_to_call(
+    sweep_file, records, mongo, tmp_path
+):
+    """Killed under mast sweep, then under --only as on SLURM, it comes to its end under Ray."""
+    options = {**OPTIONS, "mast.sparsity": 0.9, "t_max": 2500, "mast.checkpoint_interval": 50}
+    databases = [f"mast_{uuid.uuid4().hex}" for _ in range(2)]
+    whole, file = (
+        sweep_file(
+            options=options, configs=["mast_qmix"], seeds=1, results=results,
+            mongo=f"{mongo}:{database}",
+        ).rename(tmp_path / f"{results}.yaml")
+        for results, database in zip(("whole", "broken"), databases, strict=True)
+    )  # fmt: skip
+    alone = start(whole)
+    said = alone.communicate(timeout=300)[0]
+    assert alone.returncode == 0, said
+    [run] = read_sweep(file).runs
+    last = 0
+    for how in ((), ("--only", run.id)):
+        last = kill_after_a_checkpoint(start(file, *how), tmp_path / "broken", last)
+
+    again = start(file, *(["--ray"] if importlib.util.find_spec("ray") else []))
+    said = again.communicate(timeout=300)[0]
+
+    assert again.returncode == 0, said
+    log = RunState(run).log.read_text()
+    assert log.count("mast: going on from step") == 2
+    assert f"mast: going on from step {last:,}" in log
+    assert log.count("mast: going on with run 1 of 127.0.0.1") == 2
+    [(_, _, metrics)] = records(tmp_path / "broken")
+    [(_, _, expected)] = records(tmp_path / "whole")
+    assert metrics == expected
+    with pymongo.MongoClient(f"mongodb://{mongo}") as client:
+        for database in databases:
+            stored = {m["name"]: m["values"] for m in client[database].metrics.find({})}
+            assert stored == expected
+            [entry] = client[database].runs.find({})
+            assert entry["status"] == "COMPLETED"
+            if "MAST_TEST_MONGO_URL" in os.environ:
+                client.drop_database(database)
