@@ -119,8 +119,11 @@ def curves_figure(runs: pd.DataFrame, curves: pd.DataFrame) -> str:
                 _draw_curves(axis, here)
                 axis.set_title(f"{task}, {sparsity:.0%}", fontsize=8, loc="left")
                 steps_axis(axis)
-        handles, labels = grid[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+        drawn = {line.get_label(): line for axis in grid.flat for line in axis.get_lines()}
+        named = [name for name in ORDER if name in drawn]
+        figure.legend(
+            [drawn[name] for name in named], named, loc="outside lower center", ncols=4, fontsize=8
+        )
         return _save(figure, "study_curves", "Learning curves")
 
 
