@@ -133,6 +133,14 @@ def needs_package(what: str, extra: str) -> Iterator[None]:
         raise MastError(f"{what} needs {package}: pip install 'epymarl-mast[{extra}]'") from None
 
 
+_leave_the_line: list[Callable[[], None]] = []
+
+
+def before_an_error(function: Callable[[], None]) -> None:
+    """Have ``function`` called before an error is shown, as a progress bar has to leave its line."""
+    _leave_the_line.append(function)
+
+
 def exits_cleanly(function: Callable[P, R]) -> Callable[P, R]:
     """Turn a :class:`MastError` into one line on standard error and its exit code.
 
@@ -144,6 +152,8 @@ def exits_cleanly(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **named)
         except MastError as error:
+            for leave in _leave_the_line:
+                leave()
             print(f"mast: error: {error}", file=sys.stderr, flush=True)
             raise SystemExit(error.exit_code) from error
 

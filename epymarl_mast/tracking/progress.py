@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from epymarl_mast.errors import before_an_error
+
 _SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -33,6 +35,8 @@ class Progress:
             file=sys.stderr,
             leave=False,
         )
+        print(end=self._end, file=sys.stderr, flush=True)  # of the bar's first line
+        before_an_error(self.close)
 
     def move_to(self, t_env: int, mean_return: float | None) -> None:
         """Show ``t_env`` and, where there is one, the mean return of recent training episodes."""
