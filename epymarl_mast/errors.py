@@ -137,7 +137,7 @@ _leave_the_line: list[Callable[[], None]] = []
 
 
 def before_an_error(function: Callable[[], None]) -> None:
-    """Have ``function`` called before an error is shown, as a progress bar has to leave its line."""
+    """Have ``function`` called before an error is shown: a progress bar has to leave its line."""
     _leave_the_line.append(function)
 
 
