@@ -69,9 +69,12 @@ test: check
 	    --cov=epymarl_mast.errors --cov-report=term:skip-covered --cov-fail-under=90
 	$(PYTEST) $(addprefix --ignore=,$(CORE_TESTS))
 
-# The same with the tests that take most of a minute each.
+# The same with the tests that take most of a minute each, and the kernels as a CPU without AVX-512
+# has them.
 test-all: test $(ALL_READY)
 	$(BIN)/python -m pytest -n $(WORKERS) -m long
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2,+fma \
+	    $(BIN)/python -m pytest -n $(WORKERS) tests/sparse tests/hosts/test_engines_agree.py
 
 clean:
 	rm -rf $(VENV) build dist results .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
