@@ -19,6 +19,7 @@ from typing import Any
 
 from epymarl_mast.errors import CheckpointError, RunStopped, warn
 from epymarl_mast.resume import record
+from epymarl_mast.resume.arithmetic import arithmetic, differences
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.entry import note_entry
 from epymarl_mast.resume.files import store
@@ -173,9 +174,10 @@ class Keeper:
         """The clock is where it was: so must everything else be."""
         assert self._from is not None
         checkpoint, state = self._from
-        writer = self._start()
+        writer, learner = self._start(), self._runner.mac.learner
         try:
-            doubt = put_back(self._runner, self._runner.mac.learner, self._rings, checkpoint, state)
+            doubt = put_back(self._runner, learner, self._rings, checkpoint, state)
+            others = differences(state.get("arithmetic", {}), arithmetic(learner))
         except (
             CheckpointError,
             LookupError,
@@ -187,6 +189,8 @@ class Keeper:
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from error
         self._say_doubt(doubt)
+        if others:
+            warn(f"the run goes on, but not bit for bit: its checkpoint is of {others}")
         writer.go_on_from(checkpoint)
         self._since_step, self._since = self._runner.t_env, time.monotonic()
         self._from = self._rewind = None

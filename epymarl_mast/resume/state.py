@@ -12,6 +12,7 @@ from epymarl_mast.hosts import random_states, reach
 from epymarl_mast.hosts.environments import NEVER_EXACT
 from epymarl_mast.learners.whole_state import learner_state, restore_learner
 from epymarl_mast.resume import record
+from epymarl_mast.resume.arithmetic import arithmetic
 from epymarl_mast.resume.checkpoint import Checkpoint
 from epymarl_mast.resume.database import list_metrics
 from epymarl_mast.resume.rewind import packed_clock
@@ -33,6 +34,7 @@ def gather(runner: Any, learner: Any, rings: Sequence[Ring], clock: list[int]) -
     """Everything that changes in a run, as tensors and plain values."""
     return {
         "config": configuration(runner.logger),
+        "arithmetic": arithmetic(learner),
         "clock": packed_clock(clock),
         "learner": learner_state(learner),
         "acting": _acting(runner.mac),

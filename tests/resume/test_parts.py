@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import deque
+from importlib import metadata
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 import torch
 
 from epymarl_mast.errors import CheckpointError
+from epymarl_mast.learners.engines import MaskedEngine
+from epymarl_mast.resume.arithmetic import arithmetic, differences
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.files import StoredFile, fetch, store
 from epymarl_mast.resume.rewind import Rewind, packed_clock, unpacked_clock
@@ -305,6 +308,15 @@ def test_a_full_disk_costs_a_checkpoint_and_one_line(tmp_path, monkeypatch):
 def test_another_configuration_is_refused_by_its_first_difference(saved, here, said):
     with pytest.raises(CheckpointError, match=said):
         check_same_run(saved, here)
+
+
+def test_arithmetic_that_differs_is_named():
+    here = arithmetic(SimpleNamespace(engine=MaskedEngine()))
+    assert here["engine"] == "masked"
+    assert here["torch"] == metadata.version("torch")
+
+    assert differences(here, here) == differences({}, here) == ""
+    assert differences({**here, "torch": "1.0"}, here) == f"torch 1.0 (here {here['torch']})"
 
 
 def test_where_results_go_may_differ():

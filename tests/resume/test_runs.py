@@ -124,6 +124,18 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(
 
 
 @pytest.mark.long
+def test_other_arithmetic_is_said(host, command, signalled, run_program, tmp_path):
+    signalled(tmp_path, (*command, "mast.engine=auto"), at_file=7, signal="9", code=-9)
+
+    program = [sys.executable, "-m", "epymarl_mast"]
+    done = run_program(program, resuming(host, tmp_path), tmp_path, 0, NUMBA_DISABLE_JIT="1")
+
+    [said] = [line for line in done.err.splitlines() if "but not bit for bit" in line]
+    assert said.startswith("mast: warning: the run goes on, but not bit for bit: its checkpoint is")
+    assert "engine sparse (here masked)" in said
+
+
+@pytest.mark.long
 def test_a_checkpoint_of_another_run_is_refused_by_its_first_difference(
     host, command, mast, signalled, tmp_path
 ):
