@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from typing import Annotated, Optional
 
 import typer
 
-from epymarl_mast.errors import RunError, RunFailed, RunInterrupted
+from epymarl_mast.errors import OptionError, RunError, RunFailed, RunInterrupted
 from epymarl_mast.hosts import find_host
 from epymarl_mast.resume.stopping import ends_when_told
 
@@ -43,28 +42,29 @@ def train(
 def _train(arguments: list[str], host: str | None, resume: str | None) -> None:
     from epymarl_mast.launch import check_on_loaded_host, prepare
     from epymarl_mast.plugin import register
+    from epymarl_mast.report.record import seconds_trained
     from epymarl_mast.resume.command import Unfinished
-    from epymarl_mast.resume.places import newest_checkpoint
+    from epymarl_mast.resume.places import newest_checkpoint, step_of
     from epymarl_mast.tracking.mongo import runs_survive_mongo
     from epymarl_mast.tracking.provenance import note_provenance
     from epymarl_mast.tracking.steady_files import records_survive_full_disk
     from epymarl_mast.tracking.summary import finished_run, from_here, print_summary
 
-    run = None
+    others, run = arguments, None
     if resume is not None:
         run = Unfinished.find(resume)
-        others = arguments
         host, arguments = host or run.host_to_find, run.arguments(others)
-        for line in run.say(others):
-            typer.echo(f"mast: {line}", err=True)
+    else:
+        _refuse_option_of_checkouts(arguments)
     found = find_host(host)
     if run is not None:
         run.check_host(found.name)
     invocation = prepare(found, arguments)
     modules = register(found, show_progress=True)
     check_on_loaded_host(found, modules, invocation.config)
+    for line in run.say(others) if run is not None else ():
+        typer.echo(f"mast: {line}", err=True)
     note_provenance(found)
-    started = time.time()
     try:
         goes_on = run.record_goes_on() if run is not None else nullcontext()
         with runs_survive_mongo(), records_survive_full_disk(), goes_on:
@@ -72,8 +72,11 @@ def _train(arguments: list[str], host: str | None, resume: str | None) -> None:
     except RunInterrupted as stopped:
         where = from_here(stopped.folder)
         typer.echo(f"mast: interrupted; the results so far are in {where}", err=True)
-        if newest_checkpoint(stopped.folder):
-            typer.echo(f"mast: go on with it by: mast train --resume '{where}'", err=True)
+        newest = newest_checkpoint(stopped.folder)
+        if newest is not None:
+            step = step_of(newest)
+            how = f"mast: go on with it, from step {step:,}, by: mast train --resume '{where}'"
+            typer.echo(how, err=True)
         else:
             typer.echo("mast: it has no checkpoint: --resume would begin it again", err=True)
         raise typer.Exit(stopped.exit_code) from None
@@ -87,4 +90,11 @@ def _train(arguments: list[str], host: str | None, resume: str | None) -> None:
     finished = finished_run(folder)
     if finished is None:
         raise RunError(f"the run came to its end, but its record is not: {from_here(folder)}")
-    print_summary(finished, seconds=time.time() - started)
+    print_summary(finished, seconds=seconds_trained(finished.record) or 0.0)
+
+
+def _refuse_option_of_checkouts(arguments: list[str]) -> None:
+    for word in arguments:
+        name, _, path = word.partition("=")
+        if name == "mast.resume" and path not in ("", "None", "null"):
+            raise OptionError(f"{word} is for a checkout with the plugin; here: --resume '{path}'")

@@ -74,7 +74,7 @@ def save_learner(learner: Any, folder: Path) -> None:
     networks = {f"{name}.th": network.state_dict() for name, network in learner.online().items()}
     state = {
         "format": FORMAT,
-        "options": learner.options.model_dump(),
+        "options": {**learner.options.model_dump(), "resume": None},
         "run": run_record(learner.args, folder),
         "topology": learner.networks.topology.state_dict(),
         "online_buffer_generator": learner.replay.buffer.generator.get_state(),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
-from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_between
+from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_trained
 from epymarl_mast.tracking.address import database_of, resolved, without_password
 
 _SECONDS_TO_ANSWER = 5
@@ -74,7 +74,7 @@ def _record(
             config=flat(run["config"]),
             series={m["name"]: Series.of(m["steps"], m["values"]) for m in stored},
             started=run.get("start_time"),
-            seconds=seconds_between(run.get("start_time"), run.get("stop_time")),
+            seconds=seconds_trained(run),
             made_with=(run.get("host") or {}).get("epymarl_mast") or {},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_between
+from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_trained, time_of
 
 
 def read_folder(folder: Path, metrics: Collection[str]) -> Iterator[Record | Unreadable]:
@@ -30,7 +29,6 @@ def read_folder(folder: Path, metrics: Collection[str]) -> Iterator[Record | Unr
 
 def _record(folder: Path, metrics: Collection[str]) -> Record:
     run = _read(folder / "run.json")
-    started, stopped = _time(run.get("start_time")), _time(run.get("stop_time"))
     recorded = _read(folder / "metrics.json") if (folder / "metrics.json").exists() else {}
     return Record(
         source=str(folder),
@@ -41,8 +39,8 @@ def _record(folder: Path, metrics: Collection[str]) -> Record:
             for name in metrics
             if name in recorded
         },
-        started=started,
-        seconds=seconds_between(started, stopped),
+        started=time_of(run.get("start_time")),
+        seconds=seconds_trained(run),
         made_with=(run.get("host") or {}).get("epymarl_mast") or {},
     )
 
@@ -52,7 +50,3 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no record")
     return content
-
-
-def _time(text: Any) -> datetime | None:
-    return datetime.fromisoformat(text).replace(tzinfo=None) if text else None

@@ -141,6 +141,17 @@ def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def seconds_between(start: datetime | None, stop: datetime | None) -> float | None:
-    """Duration, where both are known."""
-    return (stop - start).total_seconds() if start and stop else None
+def seconds_trained(run: Mapping[str, Any]) -> float | None:
+    """Wall time of a run as Sacred recorded it, without the time between its end and a resume."""
+    start, stop = time_of(run.get("start_time")), time_of(run.get("stop_time"))
+    if start is None or stop is None:
+        return None
+    return (stop - start).total_seconds() - float(run.get("away_seconds") or 0.0)
+
+
+def time_of(recorded: Any) -> datetime | None:
+    """A time of a record in files, as text, or in a database; None where there is none."""
+    if not recorded:
+        return None
+    time = recorded if isinstance(recorded, datetime) else datetime.fromisoformat(recorded)
+    return time.replace(tzinfo=None)

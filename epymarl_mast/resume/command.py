@@ -24,7 +24,7 @@ from epymarl_mast.resume.database import Past, continued_in_database
 from epymarl_mast.resume.entry import Entry, noted_entry, recorded_address
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.places import FOLDER
-from epymarl_mast.resume.record import continued
+from epymarl_mast.resume.record import continued, seconds_away
 from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
 from epymarl_mast.whole_files import read_json
@@ -56,17 +56,25 @@ class Unfinished:
             OptionError: if there is none, or more than one.
             CheckpointError: if it has finished, is being trained, or cannot be gone on with.
         """
+        if not path:
+            raise OptionError("--resume needs a directory: that of a run, or results")
         given = user_path(path).absolute()
         if not given.is_dir():
             raise OptionError(f"--resume {path}: there is no such directory")
-        if (given / "config.json").is_file():
-            return cls._read(given)
+        for run in (given, given.parent) if given.name == FOLDER else (given,):
+            if (run / "config.json").is_file():
+                return cls._read(run)
+        if (given / "run.json").is_file():
+            raise CheckpointError(f"{given} has no config.json: nobody can tell what run it is")
         runs = [file.parent for file in sorted(given.glob("**/config.json"))]
         unfinished = [run for run in runs if _is_unfinished(run)]
         if len(unfinished) == 1:
             return cls._read(unfinished[0])
         if not unfinished:
-            raise OptionError(f"--resume {path}: there is no unfinished run in it")
+            raise OptionError(
+                f"--resume {path}: there is no unfinished run in it of an algorithm of "
+                "epymarl-mast; the host's own cannot be resumed"
+            )
         raise OptionError(
             f"--resume {path}: it holds {len(unfinished)} unfinished runs, name one: "
             f"{', '.join(str(run.relative_to(given)) for run in unfinished)}"
@@ -85,6 +93,11 @@ class Unfinished:
         if checkpoint is None and problems:
             raise CheckpointError(
                 f"{folder} has no checkpoint that can be gone on from: {'; '.join(problems)}"
+            )
+        if checkpoint is None and "last_checkpoint" in record:
+            raise CheckpointError(
+                f"{folder} had a checkpoint of step {record['last_checkpoint']}, which is not in "
+                f"its folder {FOLDER} now: put it back, or begin a new run without --resume"
             )
         if not (block.get("checkpoint_minutes") or block.get("checkpoint_interval")):
             raise CheckpointError(
@@ -179,9 +192,10 @@ class Unfinished:
         if self.checkpoint is not None:
             when = datetime.fromtimestamp(self.checkpoint.path.stat().st_mtime, timezone.utc)
         when, noted = when.replace(tzinfo=None), self.noted
-        past = Past.of(self.folder, noted, when)
+        away = seconds_away(noted, self.record, when)
+        past = Past.of(self.folder, noted, when, away)
         with (
-            continued(self.folder, noted, when.isoformat()),
+            continued(self.folder, noted, when.isoformat(), away),
             continued_in_database(self._entry, past),
         ):
             yield

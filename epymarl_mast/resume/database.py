@@ -32,6 +32,7 @@ class Past:
         artifacts: names of its artifacts, which are files in ``folder``.
         log: what it had printed.
         when: wall time of the checkpoint.
+        away: seconds since the run's start in which it was not trained.
     """
 
     folder: Path
@@ -39,18 +40,19 @@ class Past:
     artifacts: tuple[str, ...]
     log: str
     when: datetime
+    away: float
 
     @classmethod
-    def of(cls, folder: Path, kept: Mapping[str, Any] | None, when: datetime) -> Past:
+    def of(cls, folder: Path, kept: Mapping[str, Any] | None, when: datetime, away: float) -> Past:
         """From what ``record.noted`` gave; None for a run that begins again."""
         if kept is None:
-            return cls(folder, {}, (), "", when)
+            return cls(folder, {}, (), "", when, away)
         log = folder / "cout.txt"
         printed = log.read_bytes()[: kept["log"]] if log.exists() else b""
         info = revive(kept["info"])
         info.pop("metrics", None)  # which may have other numbers now: see list_metrics
         text = printed.decode("utf-8", errors="replace")
-        return cls(folder, info, tuple(kept["artifacts"]), text, when)
+        return cls(folder, info, tuple(kept["artifacts"]), text, when, away)
 
 
 @contextmanager
@@ -126,6 +128,7 @@ def _cut_back(observer: Any, past: Past) -> None:
     run.update(
         status="RUNNING", result=None, heartbeat=now, captured_out=past.log,
         info=as_stored(past.info), resumed=[*run.get("resumed", []), now],
+        away_seconds=past.away,
     )  # fmt: skip
     ended = {"$unset": {"stop_time": "", "fail_trace": ""}}
     observer.runs.update_one({"_id": run["_id"]}, {"$set": run, **ended})

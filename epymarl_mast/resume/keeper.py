@@ -66,6 +66,7 @@ class Keeper:
         self._rewind: Rewind | None = None
         self._told: int | None = None
         self._doubted = self._looked_again = False
+        self._noted: int | None = None
         self._handlers: dict[signal.Signals, Any] = {}
         self._since_step, self._since = 0, time.monotonic()
         self._from: tuple[Checkpoint, dict[str, Any]] | None = None
@@ -120,12 +121,21 @@ class Keeper:
         if self._told is not None:
             self._begin(writer)
             writer.finish()
+            if writer.newest != t_env:
+                warn(f"there is no checkpoint of step {t_env:,}: it could not be written")
+            self._note(writer)
             self._runner.end_environments()
             raise RunStopped(self._told)
         due = t_env - self._since_step >= self._interval or now - self._since >= self._seconds
         if due and not writer.busy:
             self._begin(writer)
         writer.advance(self._runner.batch_size)
+        self._note(writer)
+
+    def _note(self, writer: CheckpointWriter) -> None:
+        if writer.newest not in (None, self._noted):
+            record.note_checkpoint(self._runner.logger, writer.newest)
+            self._noted = writer.newest
 
     def after_training(self) -> None:
         """Note the iteration."""

@@ -6,7 +6,7 @@ import datetime
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -44,8 +44,38 @@ def restore(logger: Any, kept: Mapping[str, Any]) -> None:
         logger.stats[key] = list(zip(steps, values, strict=True))
 
 
+def note_checkpoint(logger: Any, t_env: int) -> None:
+    """Have ``run.json`` say of which step the newest checkpoint is, wherever that will be then."""
+    observer = file_observer(logger)
+    # Another dict: the heartbeat may be writing this one.
+    observer.run_entry = {**observer.run_entry, "last_checkpoint": t_env}
+
+
+def seconds_away(
+    kept: Mapping[str, Any] | None, record: Mapping[str, Any], when: datetime.datetime
+) -> float:
+    """Seconds since a run's start in which it was not trained, if it goes on now.
+
+    Args:
+        kept: what :func:`noted` gave; None for a run that begins again.
+        record: ``run.json``.
+        when: wall time of the checkpoint.
+    """
+    before = 0.0
+    with suppress(TypeError, ValueError, LookupError, AttributeError, RecursionError):
+        if kept is None:
+            when = datetime.datetime.fromisoformat(record["start_time"]).replace(tzinfo=None)
+        else:
+            before = float(json.loads(kept["run_entry"]).get("away_seconds", 0.0))
+    return max(0.0, before + (_now() - when).total_seconds())
+
+
 def cut_back(
-    folder: Path, kept: Mapping[str, Any] | None, when: str, fresh: Mapping[str, Any]
+    folder: Path,
+    kept: Mapping[str, Any] | None,
+    when: str,
+    away: float,
+    fresh: Mapping[str, Any],
 ) -> None:
     """Bring the files of a record to what they were at a checkpoint, or at the start.
 
@@ -56,6 +86,7 @@ def cut_back(
         folder: the run's Sacred directory.
         kept: what :func:`noted` gave, None for the start.
         when: wall time of the checkpoint, in ISO format.
+        away: :func:`seconds_away`.
         fresh: ``run.json`` of a run that starts, for one whose own was torn before a checkpoint.
     """
     info = revive(kept["info"]) if kept else {}
@@ -68,8 +99,10 @@ def cut_back(
     for key in ("stop_time", "fail_trace", "result"):
         record.pop(key, None)
     metrics = metrics_at(info, read_json(folder / "metrics.json"), when)
-    resumed = [*record.get("resumed", []), _now()]
-    update = {"artifacts": artifacts, "status": "RUNNING", "result": None, "resumed": resumed}
+    update = {
+        "artifacts": artifacts, "status": "RUNNING", "result": None, "away_seconds": away,
+        "resumed": [*record.get("resumed", []), _now().isoformat()],
+    }  # fmt: skip
     write_json(folder / "run.json", _flat({**record, **update}))
     write_json(folder / "metrics.json", _flat(metrics))
     write_json(folder / "info.json", _flat(info))
@@ -80,7 +113,9 @@ def cut_back(
 
 
 @contextmanager
-def continued(folder: Path, kept: Mapping[str, Any] | None, when: str) -> Iterator[None]:
+def continued(
+    folder: Path, kept: Mapping[str, Any] | None, when: str, away: float
+) -> Iterator[None]:
     """Inside, the next run that Sacred starts goes on in this record; see :func:`cut_back`."""
     from sacred.observers import FileStorageObserver
 
@@ -97,7 +132,7 @@ def continued(folder: Path, kept: Mapping[str, Any] | None, when: str) -> Iterat
             "resources": [],
             "heartbeat": None,
         }
-        cut_back(folder, kept, when, fresh)
+        cut_back(folder, kept, when, away, fresh)
         self.dir = str(folder)
         self.run_entry = read_json(folder / "run.json")
         self.config, self.info = config, {}
@@ -141,8 +176,8 @@ def _columns(pairs: list[tuple[Any, Any]]) -> Any:
     return plain([list(steps), list(values)])
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
 
 
 def _flat(content: Any) -> Any:

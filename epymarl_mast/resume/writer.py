@@ -68,6 +68,11 @@ class CheckpointWriter:
         """Whether a checkpoint is being written."""
         return self._open is not None
 
+    @property
+    def newest(self) -> int | None:
+        """Environment step of the newest whole checkpoint."""
+        return self._done[-1].t_env if self._done else None
+
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Take over the files of the checkpoint a run goes on from; newer ones are deleted."""
         older = []

@@ -164,7 +164,7 @@ class Half:
             "info": {"loss": [4.0, 5.0], "loss_T": [1, 2], "metrics": [{"name": "x", "id": "y"}]},
             "artifacts": ["masks_1.npz"], "log": len("until the checkpoint"),
         }  # fmt: skip
-        self.past = Past.of(folder, kept, LATE)
+        self.past = Past.of(folder, kept, LATE, 60.0)
 
     @staticmethod
     def values(steps, values):
@@ -195,6 +195,7 @@ class Half:
         name = f"artifact://runs/{run['_id']}/"
         assert len(list(grid.find({"filename": {"$regex": name}}))) == 1
         assert run["status"] == "RUNNING"
+        assert run["away_seconds"] == 60.0
         assert run["captured_out"] == "until the checkpoint"
         assert run["info"] == {"loss": [4.0, 5.0], "loss_T": [1, 2]}
         assert not run.keys() & {"stop_time", "fail_trace"}
@@ -225,7 +226,7 @@ def test_an_entry_is_cut_back_to_the_checkpoint(half, capsys):
 
 
 def test_without_a_checkpoint_it_begins_again(half):
-    with continued_in_database(half.entry, Past.of(half.folder, None, LATE)):
+    with continued_in_database(half.entry, Past.of(half.folder, None, LATE, 60.0)):
         half.start(0)
     [(run, metrics)] = stored(half.databases.client[half.databases.names[0]])
     assert (metrics, run["artifacts"], run["info"], run["captured_out"]) == ({}, [], {}, "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from collections import deque
+from datetime import datetime
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -14,6 +16,8 @@ import torch
 
 from epymarl_mast.errors import CheckpointError
 from epymarl_mast.learners.engines import MaskedEngine
+from epymarl_mast.report.record import seconds_trained
+from epymarl_mast.resume import record as records
 from epymarl_mast.resume.arithmetic import arithmetic, differences
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.files import StoredFile, fetch, store
@@ -308,6 +312,21 @@ def test_a_full_disk_costs_a_checkpoint_and_one_line(tmp_path, monkeypatch):
 def test_another_configuration_is_refused_by_its_first_difference(saved, here, said):
     with pytest.raises(CheckpointError, match=said):
         check_same_run(saved, here)
+
+
+def test_time_between_the_end_of_a_run_and_its_resume_is_not_training(monkeypatch):
+    start = datetime(2026, 1, 1, 8)
+    record = {"start_time": start.isoformat(), "stop_time": datetime(2026, 1, 1, 20).isoformat()}
+    monkeypatch.setattr(records, "_now", lambda: datetime(2026, 1, 1, 12))
+    kept = {"run_entry": json.dumps({"away_seconds": 100.0})}
+
+    assert records.seconds_away(kept, record, datetime(2026, 1, 1, 10)) == 100 + 2 * 3600
+    assert records.seconds_away({"run_entry": "{}"}, record, datetime(2026, 1, 1, 13)) == 0
+    assert records.seconds_away(None, record, start) == 4 * 3600  # begun again
+
+    assert seconds_trained(record) == 12 * 3600
+    assert seconds_trained({**record, "away_seconds": 7200.0}) == 10 * 3600
+    assert seconds_trained({"start_time": start}) is None
 
 
 def test_arithmetic_that_differs_is_named():

@@ -9,7 +9,7 @@ import uuid
 
 import pymongo
 import pytest
-from signalled import CHECKPOINTS, SIGNALLED, record_of, resuming
+from signalled import CHECKPOINTS, MAST, SIGNALLED, record_of, resuming
 
 from epymarl_mast.hosts import EPyMARL
 from epymarl_mast.hosts.attach import attach, detach
@@ -25,7 +25,7 @@ def test_killed_and_told_to_end_a_run_goes_on_as_if_nothing_was(
     assert list(record_of(broken).glob("checkpoints/*.tmp"))
     told = signalled(broken, resuming(host, broken), at_file=4, signal="15", code=143)
     assert "mast: interrupted; the results so far are in" in told.err
-    assert "mast: go on with it by: mast train --resume" in told.err
+    assert "by: mast train --resume" in told.err
     assert "Traceback" not in told.err
     assert json.loads((record_of(broken) / "run.json").read_text())["status"] == "INTERRUPTED"
 
@@ -120,6 +120,26 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(
     done = mast(broken, *resuming(host, broken))
 
     assert f"mast: warning: {state.name} has" in done.err
+    assert kill_test.differences(tmp_path / "whole/results", broken / "results") == []
+
+
+@pytest.mark.long
+def test_a_last_checkpoint_that_finds_no_room_is_said(
+    host, command, mast, run_program, tmp_path, kill_test
+):
+    mast(tmp_path / "whole", *command)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    full = "    if calls >= int(os.environ['AT_FILE']): raise OSError(28, 'No space left')\n"
+    program = MAST.replace("    return store(", f"{full}    return store(")
+
+    settings = {"AT_FILE": "9", "SIGNAL": "15"}
+    told = run_program([sys.executable, "-c", program], command, broken, 143, **settings)
+
+    record = json.loads((record_of(broken) / "run.json").read_text())
+    assert "mast: warning: there is no checkpoint of step" in told.err
+    assert f"mast: go on with it, from step {record['last_checkpoint']}, by:" in told.err
+    mast(broken, *resuming(host, broken))
     assert kill_test.differences(tmp_path / "whole/results", broken / "results") == []
 
 

@@ -15,10 +15,10 @@ from epymarl_mast.resume.lock import hold
 def run(mast_options):
     """Make a run's Sacred directory."""
 
-    def make(folder, status="RUNNING", learner="mast_q_learner", host="pymarlzooplus"):
+    def make(folder, status="RUNNING", learner="mast_q_learner", host="pymarlzooplus", **noted):
         folder.mkdir(parents=True)
         config = {"learner": learner, "mast": mast_options(), "seed": 1, "name": "mast_qmix"}
-        record = {"status": status, "host": {"epymarl_mast": {"host": host}}}
+        record = {"status": status, "host": {"epymarl_mast": {"host": host}}, **noted}
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "run.json").write_text(json.dumps(record))
         return folder
@@ -33,8 +33,40 @@ def test_a_directory_that_is_not_there():
 
 def test_a_results_directory_without_an_unfinished_run(run, tmp_path):
     run(tmp_path / "sacred/a/b/1", status="COMPLETED")
-    with pytest.raises(OptionError, match="there is no unfinished run in it"):
+    run(tmp_path / "sacred/a/b/2", learner="q_learner")
+    with pytest.raises(OptionError, match="there is no unfinished run in it of an algorithm of"):
         Unfinished.find(str(tmp_path))
+
+
+def test_no_directory_at_all():
+    with pytest.raises(OptionError, match="--resume needs a directory"):
+        Unfinished.find("")
+
+
+def test_the_folder_of_checkpoints_is_that_of_its_run(run, tmp_path):
+    folder = run(tmp_path / "1")
+    (folder / "checkpoints").mkdir()
+    assert Unfinished.find(str(folder / "checkpoints")).folder == folder
+
+
+def test_a_run_without_its_configuration(run, tmp_path):
+    (run(tmp_path / "1") / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"has no config\.json: nobody can tell"):
+        Unfinished.find(str(tmp_path / "1"))
+
+
+def test_a_run_whose_checkpoints_are_gone_does_not_begin_again(run, tmp_path):
+    folder = run(tmp_path / "1", last_checkpoint=4000)
+    with pytest.raises(CheckpointError, match="had a checkpoint of step 4000, which is not in its"):
+        Unfinished.find(str(folder))
+
+
+def test_the_option_of_attached_checkouts(tmp_path, mast):
+    words = ("train", "--config=mast_qmix", "--env-config=gymma", "with", "mast.resume=c3")
+    said = mast(tmp_path, *words, code=2).err
+    assert said == (
+        "mast: error: mast.resume=c3 is for a checkout with the plugin; here: --resume 'c3'\n"
+    )
 
 
 def test_a_results_directory_with_two(run, tmp_path):
