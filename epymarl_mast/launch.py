@@ -5,7 +5,7 @@ Everything a user can get wrong is found here, before a host starts an environme
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -142,8 +142,16 @@ def check_results_folder(folder: Path) -> None:
 
 
 def _check_tensorboard(config: dict[str, Any]) -> None:
-    if config.get("use_tensorboard") and importlib.util.find_spec("tensorboard_logger") is None:
-        raise OptionError("use_tensorboard=True needs a package: pip install tensorboard-logger")
+    if not config.get("use_tensorboard"):
+        return
+    try:
+        importlib.import_module("tensorboard_logger")
+    except Exception as error:  # with a protobuf that is newer than it knows it is a TypeError
+        kind = type(error).__name__
+        raise OptionError(
+            f"use_tensorboard=True: tensorboard_logger cannot be imported ({kind}): "
+            "pip install 'epymarl-mast[tensorboard]'"
+        ) from None
 
 
 def _take(arguments: list[str], option: str) -> str | None:

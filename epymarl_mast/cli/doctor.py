@@ -24,6 +24,7 @@ EXTRAS = {
     "mamujoco": ("robots", "gymnasium-robotics"),
     "smax": ("battles without StarCraft II", "jaxmarl"),
     "mongo": ("MongoDB driver", "pymongo"),
+    "tensorboard": ("TensorBoard files", "tensorboard-logger", "protobuf"),
 }
 """``{extra of pyproject.toml: what it is for, and what it installs}``."""
 

@@ -175,13 +175,14 @@ def test_mongo_without_its_driver(refuse_options, monkeypatch):
     assert "pip install pymongo" in refuse_options("-m", "localhost:27017:marl")
 
 
-def test_tensorboard_without_its_package(refuse_options, monkeypatch):
-    find = importlib.util.find_spec
-    missing = "tensorboard_logger"
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == missing else find(name)
-    )
-    assert "pip install tensorboard-logger" in refuse_options("use_tensorboard=True")
+@pytest.mark.parametrize("found", ["", "raise TypeError('Descriptors cannot be created directly')"])
+def test_tensorboard_without_its_package(refuse_options, monkeypatch, tmp_path, found):
+    if found:
+        (tmp_path / "tensorboard_logger.py").write_text(found)
+        monkeypatch.syspath_prepend(tmp_path)
+    said = refuse_options("use_tensorboard=True")
+    assert f"cannot be imported ({'TypeError' if found else 'ModuleNotFoundError'})" in said
+    assert "pip install 'epymarl-mast[tensorboard]'" in said
 
 
 def test_unknown_gymnasium_environment(mast, tmp_path):
