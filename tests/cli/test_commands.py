@@ -155,6 +155,7 @@ def test_doctor_names_each_extra_or_how_to_install_it(invoke, monkeypatch, repos
         "'epymarl-mast[mamujoco]' (for gymnasium-robotics)",
         "'epymarl-mast[smax]' (for jaxmarl)",
         "'epymarl-mast[mongo]' (for pymongo)",
+        "'epymarl-mast[tensorboard]' (for tensorboard-logger, protobuf)",
     ]
 
 
