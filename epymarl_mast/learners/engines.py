@@ -22,6 +22,7 @@ from epymarl_mast.replay import Joined
 from epymarl_mast.sparse import ParameterVector
 from epymarl_mast.sparse.kernels import (
     AgentInputs,
+    Fit,
     Scattered,
 )
 
@@ -139,6 +140,25 @@ class HostEngine:
     def mean_square(self, errors: Tensor, mask: Tensor) -> Tensor:
         """Sum of the squares of errors (B, T, C) over the size of a mask (B, T, 1) or (B, T, C)."""
         return (errors**2).sum() / mask.expand_as(errors).sum()
+
+    def fit(
+        self,
+        mixer: Any,
+        values: Tensor,
+        actions: Tensor,
+        state: Tensor,
+        target: Tensor,
+        mask: Tensor,
+    ) -> Fit | None:
+        """:meth:`mean_square` of :meth:`masked_error` of :meth:`value_of_actions`, with gradients.
+
+        Those of ``values`` are in the result, those of the mixer's parameters where torch puts
+        them.
+
+        Returns:
+            None where the engine leaves it to those methods and to torch's autograd.
+        """
+        return None
 
     def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         """Take over the masks as they are now.

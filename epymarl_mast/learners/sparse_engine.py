@@ -15,7 +15,7 @@ from epymarl_mast import targets
 from epymarl_mast.learners.engines import HostEngine, Vectors
 from epymarl_mast.learners.trained import networks_in
 from epymarl_mast.sparse import kernels
-from epymarl_mast.sparse.kernels import AgentInputs, SparseAgent, SparseMatrix, SparseMixer
+from epymarl_mast.sparse.kernels import AgentInputs, Fit, SparseAgent, SparseMatrix, SparseMixer
 
 Named = TypeVar("Named")
 
@@ -99,6 +99,20 @@ class SparseEngine(HostEngine):
         if mask.shape[2] == 1 or mask.stride(2) == 0:
             return kernels.mean_square(errors, mask[:, :, :1])
         return super().mean_square(errors, mask)
+
+    def fit(
+        self,
+        mixer: Any,
+        values: Tensor,
+        actions: Tensor,
+        state: Tensor,
+        target: Tensor,
+        mask: Tensor,
+    ) -> Fit | None:
+        kept = self._mixer(mixer)
+        if kept is None or target.shape[2] != 1:
+            return None
+        return kernels.fit(kept, values, actions, state, target, mask)
 
     def _mixer(self, mixer: Any) -> SparseMixer | None:
         """The compressed mixing network; None where there are no weights to mix by."""

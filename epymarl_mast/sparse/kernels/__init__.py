@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         standardise,
     )
     from epymarl_mast.sparse.kernels.taken import values_of_actions
+    from epymarl_mast.sparse.kernels.td_fit import Fit, fit
 
 __getattr__ = from_modules(
     __name__,
@@ -46,10 +47,12 @@ __getattr__ = from_modules(
         "standardise",
     ),
     taken=("values_of_actions",),
+    td_fit=("Fit", "fit"),
 )
 
 __all__ = [
     "AgentInputs",
+    "Fit",
     "OptimizerStep",
     "Scattered",
     "SparseAgent",
@@ -57,6 +60,7 @@ __all__ = [
     "SparseMatrix",
     "SparseMixer",
     "available",
+    "fit",
     "gradient_norm",
     "greedy_values",
     "masked_error",

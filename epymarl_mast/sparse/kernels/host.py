@@ -56,6 +56,7 @@ def loops() -> SimpleNamespace:
         agent_loops.agent_backward,
         mixer_loops.mixer_forward,
         mixer_loops.mixer_backward,
+        mixer_loops.mixer_fit,
         flat_loops.read_network,
         flat_loops.start_gradients,
         flat_loops.end_gradients,
