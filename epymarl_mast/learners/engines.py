@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from epymarl_mast import targets
 from epymarl_mast.controllers.sequence import run_agents
-from epymarl_mast.replay import Joined
+from epymarl_mast.replay import Joined, Parts, copy_episodes
 from epymarl_mast.sparse import ParameterVector
 from epymarl_mast.sparse.kernels import (
     AgentInputs,
@@ -87,6 +87,10 @@ class HostEngine:
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
+
+    def copy_episodes(self, parts: Parts, out: Tensor) -> None:
+        """See :func:`epymarl_mast.replay.copy_episodes`."""
+        copy_episodes(parts, out)
 
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         """Where the task ended and what is inside the episodes, both (B, T, 1) float.

@@ -132,7 +132,7 @@ class MastQLearner:
         Raises:
             RunError: if the gradient is not finite; no network has been changed by it.
         """
-        batch = self.replay.batch(batch)
+        batch = self.replay.batch(batch, self.engine)
         data = Transitions.from_batch(batch, self.engine, as_host=self.regression.as_host)
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None

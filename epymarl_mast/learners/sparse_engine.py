@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from epymarl_mast import targets
 from epymarl_mast.learners.engines import HostEngine, Vectors
 from epymarl_mast.learners.trained import networks_in
+from epymarl_mast.replay import Parts
 from epymarl_mast.sparse import kernels
 from epymarl_mast.sparse.kernels import AgentInputs, Fit, SparseAgent, SparseMatrix, SparseMixer
 
@@ -74,6 +75,9 @@ class SparseEngine(HostEngine):
 
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         return kernels.soft_mellowmax(q, available, alpha, omega)
+
+    def copy_episodes(self, parts: Parts, out: Tensor) -> None:
+        kernels.copy_episodes(parts, out)
 
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         return kernels.real_steps(filled, ended, as_host=as_host)

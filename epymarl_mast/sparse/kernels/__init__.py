@@ -13,6 +13,7 @@ from epymarl_mast.sparse.lazy import from_modules
 if TYPE_CHECKING:
     from epymarl_mast.sparse.kernels.agent import SparseAgent
     from epymarl_mast.sparse.kernels.decision import SparseDecision
+    from epymarl_mast.sparse.kernels.episodes import copy_episodes
     from epymarl_mast.sparse.kernels.host import available
     from epymarl_mast.sparse.kernels.inputs import AgentInputs, Scattered
     from epymarl_mast.sparse.kernels.mixer import SparseMixer
@@ -33,6 +34,7 @@ __getattr__ = from_modules(
     __name__,
     agent=("SparseAgent",),
     decision=("SparseDecision",),
+    episodes=("copy_episodes",),
     host=("available",),
     inputs=("AgentInputs", "Scattered"),
     mixer=("SparseMixer",),
@@ -60,6 +62,7 @@ __all__ = [
     "SparseMatrix",
     "SparseMixer",
     "available",
+    "copy_episodes",
     "fit",
     "gradient_norm",
     "greedy_values",

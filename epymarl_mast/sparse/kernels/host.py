@@ -44,6 +44,7 @@ def loops() -> SimpleNamespace:
     from epymarl_mast.sparse.kernels import (
         agent_loops,
         decision_loops,
+        episode_loops,
         flat_loops,
         mixer_loops,
         operator_loops,
@@ -76,6 +77,7 @@ def loops() -> SimpleNamespace:
         optimizer_loops.adam_step,
         optimizer_loops.rmsprop_step,
         optimizer_loops.sgd_step,
+        episode_loops.copy_episodes,
         decision_loops.append_network,
         decision_loops.decide,
     )

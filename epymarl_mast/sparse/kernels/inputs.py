@@ -21,13 +21,13 @@ class Scattered:
     """Episodes of one batch that lie in several tensors, read there and not copied.
 
     Attributes:
-        parts: tensors (·, >= T, N, F) float32, with the indices of the episodes in each, in the
-            order of the batch. From one step, and one agent, to the next is the same in all.
+        parts: tensors (·, >= T, N, F) float32, with the indices (·,) of the episodes in each, in
+            the order of the batch. From one step, and agent, to the next is the same in all.
         steps: T.
         join: makes them one tensor (B, T, N, F).
     """
 
-    parts: Sequence[tuple[Tensor, Sequence[int]]]
+    parts: Sequence[tuple[Tensor, Tensor]]
     steps: int
     join: Callable[[], Tensor]
 
@@ -53,7 +53,7 @@ class Scattered:
             if others != [by_time, by_agent, 1]:
                 return _rows(self.join(), lanes)
             away = (tensor.data_ptr() - first.data_ptr()) // first.element_size()
-            starts.append(away + by_episode * np.asarray(indices, np.int64))
+            starts.append(away + by_episode * indices.numpy())
         places = np.concatenate(starts)[lanes.pairs[0]] + by_agent * lanes.pairs[1]
         return array, places, by_time, first.shape[-1]
 

@@ -240,7 +240,7 @@ def scattered(whole, store_agents=5):
     store = torch.randn(9, time + 4, store_agents, features)[:, :, :5]
     first[:, :time] = whole[:-3]
     store[[7, 0, 4], :time] = whole[-3:]
-    parts = [(first, range(batch - 3)), (store, (7, 0, 4))]
+    parts = [(first, torch.arange(batch - 3)), (store, torch.tensor([7, 0, 4]))]
     return kernels.Scattered(parts, time, lambda: whole)
 
 
