@@ -156,9 +156,6 @@ class HostEngine:
     ) -> Fit | None:
         """:meth:`mean_square` of :meth:`masked_error` of :meth:`value_of_actions`, with gradients.
 
-        Those of ``values`` are in the result, those of the mixer's parameters where torch puts
-        them.
-
         Returns:
             None where the engine leaves it to those methods and to torch's autograd.
         """

@@ -232,7 +232,6 @@ class MastQLearner:
             actions, state = data.actions, data.state[:, :-1]
             fit = engine.fit(self.mixer, update.q_values, actions, state, target, data.mask)
             if fit is not None:
-                update.q_values.backward(fit.d_q_values)  # type: ignore[no-untyped-call]
                 return fit.values, fit.errors, fit.loss, {}
         td_error = engine.masked_error(update.values, target, data.mask)
         loss, parts = self.loss(update, target, td_error, data.mask.expand_as(td_error))

@@ -116,7 +116,9 @@ class SparseEngine(HostEngine):
         kept = self._mixer(mixer)
         if kept is None or target.shape[2] != 1:
             return None
-        return kernels.fit(kept, values, actions, state, target, mask)
+        fit = kernels.fit(kept, values, actions, state, target, mask)
+        kernels.backward(values, fit.d_q_values)
+        return fit
 
     def _mixer(self, mixer: Any) -> SparseMixer | None:
         """The compressed mixing network; None where there are no weights to mix by."""

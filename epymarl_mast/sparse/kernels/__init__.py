@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from epymarl_mast.sparse.lazy import from_modules
 
 if TYPE_CHECKING:
-    from epymarl_mast.sparse.kernels.agent import SparseAgent
+    from epymarl_mast.sparse.kernels.agent import SparseAgent, backward
     from epymarl_mast.sparse.kernels.decision import SparseDecision
     from epymarl_mast.sparse.kernels.episodes import copy_episodes
     from epymarl_mast.sparse.kernels.host import available
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __getattr__ = from_modules(
     __name__,
-    agent=("SparseAgent",),
+    agent=("SparseAgent", "backward"),
     decision=("SparseDecision",),
     episodes=("copy_episodes",),
     host=("available",),
@@ -62,6 +62,7 @@ __all__ = [
     "SparseMatrix",
     "SparseMixer",
     "available",
+    "backward",
     "copy_episodes",
     "fit",
     "gradient_norm",
