@@ -195,10 +195,10 @@ def backward(values: Tensor, gradient: Tensor) -> None:
         gradient: (B, T, N, U).
     """
     node: Any = values.grad_fn
-    if type(node) is not _Unroll._backward_cls:
+    agent = getattr(node, "agent", None)
+    if not isinstance(agent, SparseAgent):
         values.backward(gradient)  # type: ignore[no-untyped-call]
         return
-    agent = node.agent
     for leaf, own in zip(agent.network.leaves, agent.backward(node.saved, gradient), strict=True):
         leaf.grad = own if leaf.grad is None else leaf.grad + own
 
