@@ -178,7 +178,7 @@ class MastQLearner:
         """Target value of the state after each step, (B, T, C); called without gradient."""
         next_q = self.engine.unroll(self.target_mac, update.batch, update.inputs)[:, 1:]
         per_agent = self.regression.operate(
-            next_q, update.data.available[:, 1:], update.q_values[:, 1:].detach()
+            next_q, update.data.available[:, 1:], update.q_values[:, 1:]
         )  # (B, T, N)
         return self.engine.mix(self.target_mixer, per_agent, update.data.state[:, 1:])
 

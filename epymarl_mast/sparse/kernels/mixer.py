@@ -16,6 +16,7 @@ from torch import Tensor
 from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
+from epymarl_mast.sparse.kernels.memory import rows_at
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.taken import Taken
 from epymarl_mast.sparse.kernels.workspace import Scratch
@@ -120,7 +121,7 @@ class SparseMixer:
         self.network.read()
         outputs = (np.empty if lengths is None else np.zeros)((batch, time, 1), np.float32)
         room = self.room_of(n_agents)
-        states, (state_batch, state_time, _) = flat(state)
+        states, (state_batch, state_time, _), kept = rows_at(state)
         placed = (states, lanes.offsets(state_batch, state_time))
         call(
             loops().mixer_forward,
@@ -129,7 +130,7 @@ class SparseMixer:
             outputs.reshape(-1), lanes.offsets(time, 1), self.sizes(n_agents),
             *room.forward.arrays,
         )  # fmt: skip
-        return torch.from_numpy(outputs), _Saved(agent_values, placed, lanes)
+        return torch.from_numpy(outputs), _Saved(agent_values, placed, kept, lanes)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Any, list[Tensor]]:
         """The gradient (B, T, N) of the agents' values, and of each of the network's leaves."""
@@ -197,6 +198,7 @@ class _Saved(NamedTuple):
 
     agent_values: tuple[Any, ...]
     placed_state: tuple[Any, ...]
+    state: Tensor  # whose address that is
     lanes: Lanes
 
 

@@ -57,7 +57,8 @@ def mix_block(
 
     The layers that read the state are one matrix, by rows: for the weights of each agent, for
     the final weights, bias (E), value (E). ``kept`` holds that matrix' outputs, then the mixing
-    weights (if they have a layer of their own) and the hidden units.
+    weights (if they have a layer of their own) and the hidden units. The states are given by their
+    address.
     """
     n_agents, n_state, embed, wide, narrow = sizes
     w_state, w_value, w_first, w_final = matrices
@@ -68,7 +69,7 @@ def mix_block(
     weights = top if two_layers else 0
     finals = weights + n_agents * embed * LANES
     hidden0 = top + ((n_agents + 1) * embed * LANES if two_layers else 0)
-    pack(states, state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
+    pack(floats_at(states), state_rows, lane0, 0, n_state, LANES * n_state, x, 0)
     pack(agent_values, value_rows, lane0, 0, n_agents, 0, q, 0)
     before_bias, before_value = wide + narrow, wide + narrow + embed
     multiply(w_state, b_state, 0, before_bias, two_layers, x, 0, kept, 0)
@@ -255,10 +256,10 @@ def mixer_fit(
     d_values,
     d_biases,
 ):
-    """Values, errors = (values - target) mask, loss[0] = the mean of their squares, and gradients.
+    """Values, errors = (values - target) mask, loss = the mean of their squares, and gradients.
 
-    Target, mask, values and errors are addresses of a number for each row. The gradients of a block
-    are computed while it is in the cache.
+    Target, mask, values and errors are addresses of a number for each row, loss of one. The
+    gradients of a block are computed while it is in the cache.
     """
     target, mask, values, errors = (
         floats_at(target), floats_at(mask), floats_at(values), floats_at(errors),
@@ -286,4 +287,4 @@ def mixer_fit(
             lane0, lanes, two_layers, transposed, d_agent_values, d_value_rows, sizes, spread,
             kept, x, q, dq, dy, d_kept, d_values, d_biases,
         )  # fmt: skip
-    loss[0] = total / seen
+    floats_at(loss)[0] = total / seen

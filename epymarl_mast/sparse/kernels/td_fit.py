@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
-from epymarl_mast.sparse.kernels.lanes import flat, row_lanes
-from epymarl_mast.sparse.kernels.memory import address
+from epymarl_mast.sparse.kernels.lanes import row_lanes
+from epymarl_mast.sparse.kernels.memory import address, rows_at
 from epymarl_mast.sparse.kernels.mixer import SparseMixer
 from epymarl_mast.sparse.kernels.taken import Taken
 
@@ -62,10 +62,10 @@ def fit(
     batch, time, _ = state.shape
     mixer.check(state)
     lanes = row_lanes(batch, time)
-    states, (state_batch, state_time, _) = flat(state)
+    states, (state_batch, state_time, _), state = rows_at(state)
     value_rows = lanes.offsets(by_batch, by_time)
-    values, errors = torch.empty(2, batch, time, 1)
-    loss = np.empty(1, np.float32)
+    values, errors = torch.empty(batch, time, 1), torch.empty(batch, time, 1)
+    loss = torch.empty(())
     d_values = np.empty(batch * time * n_agents, np.float32)
     network.read()
     network.start_gradients()
@@ -74,11 +74,11 @@ def fit(
         agent_values, value_rows, states, lanes.offsets(state_batch, state_time), lanes.in_last,
         mixer.two_layers, mixer.by_four(network.matrices), mixer.by_four(network.biases),
         mixer.by_four(network.transposed),
-        address(target), address(mask), values.data_ptr(), errors.data_ptr(), loss,
-        d_values, value_rows,
+        address(target), address(mask), values.data_ptr(), errors.data_ptr(),
+        loss.data_ptr(), d_values, value_rows,
         mixer.sizes(n_agents), network.spread, *mixer.room_of(n_agents).backward.arrays,
         mixer.by_four(network.d_matrices), mixer.by_four(network.d_biases),
     )  # fmt: skip
     for leaf, gradient in zip(network.leaves, network.gradients(), strict=True):
         leaf.grad = gradient
-    return Fit(values, errors, torch.from_numpy(loss)[0], taken.spread(d_values))
+    return Fit(values, errors, loss, taken.spread(d_values))
