@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,8 +68,8 @@ class Update:
         data: its fields.
         inputs: (B, T+1, N, I) of the agent networks, where the engine needs them.
         engine: computes the online networks in this update.
+        mixer: the online mixing network, or None.
         q_values: (B, T+1, N, U) of the online agent networks.
-        values: (B, T, C) of the actions taken, by the online networks.
         rewards: (B, T, 1) or (B, T, N), standardised if the run says so.
         kept: what one hook keeps for a later one.
     """
@@ -77,10 +78,17 @@ class Update:
     data: Transitions
     inputs: AgentInputs | None
     engine: HostEngine
+    mixer: Any
     q_values: Tensor
-    values: Tensor
     rewards: Tensor
     kept: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def values(self) -> Tensor:
+        """(B, T, C) of the actions taken, by the online networks; computed when first asked for."""
+        actions, state = self.data.actions, self.data.state[:, :-1]
+        with torch.enable_grad():
+            return self.engine.value_of_actions(self.mixer, self.q_values, actions, state)
 
 
 def episode_batch(fields: Mapping[str, Tensor], like: Any) -> Any:

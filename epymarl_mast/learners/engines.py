@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from epymarl_mast import targets
 from epymarl_mast.controllers.sequence import run_agents
-from epymarl_mast.replay import Joined
+from epymarl_mast.replay import Joined, Parts, copy_episodes
 from epymarl_mast.sparse import ParameterVector
 from epymarl_mast.sparse.kernels import (
     AgentInputs,
+    Fit,
     Scattered,
 )
 
@@ -87,6 +88,10 @@ class HostEngine:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
 
+    def copy_episodes(self, parts: Parts, out: Tensor) -> None:
+        """See :func:`epymarl_mast.replay.copy_episodes`."""
+        copy_episodes(parts, out)
+
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         """Where the task ended and what is inside the episodes, both (B, T, 1) float.
 
@@ -139,6 +144,22 @@ class HostEngine:
     def mean_square(self, errors: Tensor, mask: Tensor) -> Tensor:
         """Sum of the squares of errors (B, T, C) over the size of a mask (B, T, 1) or (B, T, C)."""
         return (errors**2).sum() / mask.expand_as(errors).sum()
+
+    def fit(
+        self,
+        mixer: Any,
+        values: Tensor,
+        actions: Tensor,
+        state: Tensor,
+        target: Tensor,
+        mask: Tensor,
+    ) -> Fit | None:
+        """:meth:`mean_square` of :meth:`masked_error` of :meth:`value_of_actions`, with gradients.
+
+        Returns:
+            None where the engine leaves it to those methods and to torch's autograd.
+        """
+        return None
 
     def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         """Take over the masks as they are now.

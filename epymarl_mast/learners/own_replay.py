@@ -38,8 +38,12 @@ class OwnReplay:
         self.distance = 0.0
         self._room: dict[str, torch.Tensor] = {}
 
-    def batch(self, sample: Any) -> Any:
+    def batch(self, sample: Any, engine: HostEngine) -> Any:
         """The batch of an update.
+
+        Args:
+            sample: the host's, from its own buffer.
+            engine: copies episodes.
 
         With the second buffer, up to ``online_batch_size`` of the newest episodes are joined to the
         host's sample: early in a run it may hold fewer, then all it has are drawn. With the buffer
@@ -52,7 +56,9 @@ class OwnReplay:
         if size == 0:
             return sample
         newest = self.buffer.draw(size)
-        joined = join_episodes(sample.data.transition_data, newest, self._room)
+        joined = join_episodes(
+            sample.data.transition_data, newest, self._room, engine.copy_episodes
+        )
         return episode_batch(joined, like=sample)
 
     def adapt(self, updates: int, distance: Callable[[Any], float], like: Any) -> None:

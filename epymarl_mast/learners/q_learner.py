@@ -33,6 +33,8 @@ from epymarl_mast.sparse.kernels import AgentInputs
 from epymarl_mast.tracking.mask_history import MaskRecorder
 from epymarl_mast.tracking.metrics import log_all, say, sparse_metrics, update_metrics
 
+Metrics = dict[str, Tensor]
+
 
 class MastQLearner:
     """Value-decomposition learner whose networks are sparse throughout: QMIX, VDN, IQL.
@@ -130,23 +132,20 @@ class MastQLearner:
         Raises:
             RunError: if the gradient is not finite; no network has been changed by it.
         """
-        batch = self.replay.batch(batch)
+        batch = self.replay.batch(batch, self.engine)
         data = Transitions.from_batch(batch, self.engine, as_host=self.regression.as_host)
         engine = self._engine_for(t_env)
         inputs = agent_inputs(self.mac, batch) if engine.needs_inputs else None
         q_values = self.action_values(engine, batch, inputs)  # (B, T+1, N, U)
-        values = engine.value_of_actions(
-            self.mixer, q_values, data.actions, data.state[:, :-1]
-        )  # (B, T, C)
         with torch.no_grad():
             kind = self.regression.kind(t_env)
             rewards = self.regression.rewards(data)
-            update = Update(batch, data, inputs, engine, q_values, values, rewards)
+            update = Update(batch, data, inputs, engine, self.mixer, q_values, rewards)
             target = self.regression.target(kind, data, rewards, self.next_values(update))
 
-        td_error = engine.masked_error(values, target, data.mask)
+        self.trained.zero_grad()
+        values, td_error, loss, parts = self._fit(update, target)
         mask = data.mask.expand_as(td_error)
-        loss, parts = self.loss(update, target, td_error, mask)
         self.auto.observe(td_error, target, mask)
         evolutions = self.networks.topology.updates
         grad_norm = self._optimise(loss, t_env)
@@ -179,13 +178,13 @@ class MastQLearner:
         """Target value of the state after each step, (B, T, C); called without gradient."""
         next_q = self.engine.unroll(self.target_mac, update.batch, update.inputs)[:, 1:]
         per_agent = self.regression.operate(
-            next_q, update.data.available[:, 1:], update.q_values[:, 1:].detach()
+            next_q, update.data.available[:, 1:], update.q_values[:, 1:]
         )  # (B, T, N)
         return self.engine.mix(self.target_mixer, per_agent, update.data.state[:, 1:])
 
     def loss(
         self, update: Update, target: Tensor, td_error: Tensor, mask: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Metrics]:
         """What is minimised.
 
         Args:
@@ -226,10 +225,21 @@ class MastQLearner:
         due = self.networks.topology.due(self.training_steps + 1, t_env)
         return self.masked_engine if due and self.engine.gradient_is_masked else self.engine
 
+    def _fit(self, update: Update, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Metrics]:
+        """Values (B, T, C), TD errors (B, T, C) and the loss, whose gradients are computed."""
+        data, engine = update.data, update.engine
+        if type(self).loss is MastQLearner.loss:  # nothing else is minimised
+            actions, state = data.actions, data.state[:, :-1]
+            fit = engine.fit(self.mixer, update.q_values, actions, state, target, data.mask)
+            if fit is not None:
+                return fit.values, fit.errors, fit.loss, {}
+        td_error = engine.masked_error(update.values, target, data.mask)
+        loss, parts = self.loss(update, target, td_error, data.mask.expand_as(td_error))
+        loss.backward()  # type: ignore[no-untyped-call]
+        return update.values, td_error, loss, parts
+
     def _optimise(self, loss: Tensor, t_env: int) -> float:
         """Gradient step and, when it is due, topology update, in the order of METHOD.md §2."""
-        self.trained.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
         self.training_steps += 1
         due = self.networks.topology.due(self.training_steps, t_env)
         dense = due or bool(self.computed_by_torch) or not self.engine.gradient_is_masked

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from epymarl_mast import targets
 from epymarl_mast.learners.engines import HostEngine, Vectors
 from epymarl_mast.learners.trained import networks_in
+from epymarl_mast.replay import Parts
 from epymarl_mast.sparse import kernels
-from epymarl_mast.sparse.kernels import AgentInputs, SparseAgent, SparseMatrix, SparseMixer
+from epymarl_mast.sparse.kernels import AgentInputs, Fit, SparseAgent, SparseMatrix, SparseMixer
 
 Named = TypeVar("Named")
 
@@ -75,6 +76,9 @@ class SparseEngine(HostEngine):
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         return kernels.soft_mellowmax(q, available, alpha, omega)
 
+    def copy_episodes(self, parts: Parts, out: Tensor) -> None:
+        kernels.copy_episodes(parts, out)
+
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         return kernels.real_steps(filled, ended, as_host=as_host)
 
@@ -99,6 +103,22 @@ class SparseEngine(HostEngine):
         if mask.shape[2] == 1 or mask.stride(2) == 0:
             return kernels.mean_square(errors, mask[:, :, :1])
         return super().mean_square(errors, mask)
+
+    def fit(
+        self,
+        mixer: Any,
+        values: Tensor,
+        actions: Tensor,
+        state: Tensor,
+        target: Tensor,
+        mask: Tensor,
+    ) -> Fit | None:
+        kept = self._mixer(mixer)
+        if kept is None or target.shape[2] != 1:
+            return None
+        fit = kernels.fit(kept, values, actions, state, target, mask)
+        kernels.backward(values, fit.d_q_values)
+        return fit
 
     def _mixer(self, mixer: Any) -> SparseMixer | None:
         """The compressed mixing network; None where there are no weights to mix by."""

@@ -1,6 +1,6 @@
 """The second replay buffer and the join of two episode batches. Torch only."""
 
-from epymarl_mast.replay.join import Joined, join_episodes
+from epymarl_mast.replay.join import Joined, Parts, copy_episodes, join_episodes
 from epymarl_mast.replay.online_buffer import OnlineBuffer
 
-__all__ = ["Joined", "OnlineBuffer", "join_episodes"]
+__all__ = ["Joined", "OnlineBuffer", "Parts", "copy_episodes", "join_episodes"]

@@ -159,20 +159,19 @@ class Drawn(Mapping[str, Tensor]):
         places: index in the store, and steps, of each episode.
 
     Attributes:
-        indices: of the episodes in the store.
+        indices: (B,) int64 of the episodes in the store.
         steps: T.
     """
 
     def __init__(self, store: Fields, places: Iterable[tuple[int, int]]) -> None:
         indices, steps = zip(*places, strict=True)
-        self.indices: tuple[int, ...] = indices
+        self.indices = torch.tensor(indices)
         self.steps = int(max(steps))
         self._store = store
 
     def __getitem__(self, key: str) -> Tensor:
         field = self._store[key]
-        chosen = torch.tensor(self.indices, device=field.device)
-        return field[:, : self.steps].index_select(0, chosen)
+        return field[:, : self.steps].index_select(0, self.indices.to(field.device))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._store)

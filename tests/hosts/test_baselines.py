@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from epymarl_mast import plugin
-from epymarl_mast.learners.engines import agent_inputs
+from epymarl_mast.learners.engines import HostEngine, agent_inputs
 from epymarl_mast.learners.own_replay import OwnReplay, distance_from_policy
 from epymarl_mast.networks import Task
 from epymarl_mast.options import MastOptions
@@ -82,7 +82,7 @@ def test_a_batch_comes_from_the_dynamic_buffer_alone(bench, mast_options):
     replay.buffer.insert(fields)
     sample = bench.random_fields(generator, episodes=4, steps=6, **DIMS)
 
-    batch = replay.batch(bench.batch(bench.scheme(**DIMS), 3, sample))
+    batch = replay.batch(bench.batch(bench.scheme(**DIMS), 3, sample), HostEngine())
 
     drawn = batch["reward"][:, 0, 0].tolist()
     assert len(set(drawn)) == 4

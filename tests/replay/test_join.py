@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epymarl_mast.replay import OnlineBuffer, join_episodes
+from epymarl_mast.replay import OnlineBuffer, copy_episodes, join_episodes
 from epymarl_mast.targets import td_lambda
 
 
@@ -141,7 +141,7 @@ def test_places_lead_to_what_is_joined(longest):
     joined = join_episodes(first, drawn(second, 3))
 
     for key, field in joined.items():
-        there = [part[list(rows), : joined.steps] for part, rows in joined.places(key)]
+        there = [part[rows, : joined.steps] for part, rows in joined.places(key)]
         assert torch.equal(torch.cat(there), field)
 
 
@@ -162,3 +162,21 @@ def test_a_field_that_nothing_reads_is_not_copied():
     assert room == {}
     assert joined["reward"] is joined["reward"]
     assert set(room) == {"reward"}
+
+
+@pytest.mark.parametrize("field", ["value", "terminated", "filled"])
+@pytest.mark.parametrize("steps", [3, 6, 9])
+def test_the_compiled_copy_is_that_of_torch(field, steps):
+    kernels = pytest.importorskip("epymarl_mast.sparse.kernels")
+    if not kernels.available():
+        pytest.skip("the sparse kernels do not run here")
+    first, second = make_batch([5, 3, 2], 5, 0)[field], make_batch([8] * 4, 8, 1)[field]
+    fields = first, second[:, :7], second.mT.contiguous().mT
+    indices = map(torch.tensor, ([0, 1, 2], [2, 0], [3]))
+    parts = list(zip(fields, indices, strict=True))
+    ours, expected = (torch.full((6, steps, 1), 7, dtype=first.dtype) for _ in range(2))
+
+    kernels.copy_episodes(parts, ours)
+    copy_episodes(parts, expected)
+
+    assert torch.equal(ours, expected)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from epymarl_mast.sparse.lazy import from_modules
 
 if TYPE_CHECKING:
-    from epymarl_mast.sparse.kernels.agent import SparseAgent
+    from epymarl_mast.sparse.kernels.agent import SparseAgent, backward
     from epymarl_mast.sparse.kernels.decision import SparseDecision
+    from epymarl_mast.sparse.kernels.episodes import copy_episodes
     from epymarl_mast.sparse.kernels.host import available
     from epymarl_mast.sparse.kernels.inputs import AgentInputs, Scattered
     from epymarl_mast.sparse.kernels.mixer import SparseMixer
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
         standardise,
     )
     from epymarl_mast.sparse.kernels.taken import values_of_actions
+    from epymarl_mast.sparse.kernels.td_fit import Fit, fit
 
 __getattr__ = from_modules(
     __name__,
-    agent=("SparseAgent",),
+    agent=("SparseAgent", "backward"),
     decision=("SparseDecision",),
+    episodes=("copy_episodes",),
     host=("available",),
     inputs=("AgentInputs", "Scattered"),
     mixer=("SparseMixer",),
@@ -46,10 +49,12 @@ __getattr__ = from_modules(
         "standardise",
     ),
     taken=("values_of_actions",),
+    td_fit=("Fit", "fit"),
 )
 
 __all__ = [
     "AgentInputs",
+    "Fit",
     "OptimizerStep",
     "Scattered",
     "SparseAgent",
@@ -57,6 +62,9 @@ __all__ = [
     "SparseMatrix",
     "SparseMixer",
     "available",
+    "backward",
+    "copy_episodes",
+    "fit",
     "gradient_norm",
     "greedy_values",
     "masked_error",

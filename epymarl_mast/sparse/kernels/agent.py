@@ -187,6 +187,22 @@ class _Unroll(torch.autograd.Function):
         return None, None, None, *ctx.agent.backward(ctx.saved, d_outputs)
 
 
+def backward(values: Tensor, gradient: Tensor) -> None:
+    """``values.backward(gradient)``, past torch's graph where one agent network gave the values.
+
+    Args:
+        values: (B, T, N, U) of a :class:`SparseAgent`, or computed from such.
+        gradient: (B, T, N, U).
+    """
+    node: Any = values.grad_fn
+    agent = getattr(node, "agent", None)
+    if not isinstance(agent, SparseAgent):
+        values.backward(gradient)  # type: ignore[no-untyped-call]
+        return
+    for leaf, own in zip(agent.network.leaves, agent.backward(node.saved, gradient), strict=True):
+        leaf.grad = own if leaf.grad is None else leaf.grad + own
+
+
 def _layer(
     names: tuple[str, ...], weights: Mapping[str, Tensor], patterns: Mapping[str, SparseMatrix]
 ) -> Layer:

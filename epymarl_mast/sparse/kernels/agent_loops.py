@@ -12,6 +12,7 @@ U outputs.
 
 from __future__ import annotations
 
+from epymarl_mast.sparse.kernels.addresses import floats_at
 from epymarl_mast.sparse.kernels.cache import (
     compiled,
 )
@@ -40,13 +41,15 @@ from epymarl_mast.sparse.kernels.units import (
 def pack_inputs(inputs, lane0, t, direction, x, x0):
     """A step's inputs of one block: observation, last action, agent id.
 
-    ``inputs`` are the pieces of :class:`epymarl_mast.sparse.kernels.agent.AgentInputs`;
-    ``direction`` is 1 or -1, where the step that is packed next lies.
+    ``inputs`` are the pieces of :class:`epymarl_mast.sparse.kernels.agent.AgentInputs`, with
+    observations and actions by their addresses; ``direction`` is 1 or -1, where the step that is
+    packed next lies.
     """
     (
         observations, rows, stride, features,
         actions, action_rows, action_stride, n_actions, agents, n_ids, first_id,
     ) = inputs  # fmt: skip
+    observations, actions = floats_at(observations), floats_at(actions)
     pack(observations, rows, lane0, t * stride, features, direction * stride, x, x0)
     at = x0 + features * LANES
     if n_actions > 0:

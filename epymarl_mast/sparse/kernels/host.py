@@ -44,6 +44,7 @@ def loops() -> SimpleNamespace:
     from epymarl_mast.sparse.kernels import (
         agent_loops,
         decision_loops,
+        episode_loops,
         flat_loops,
         mixer_loops,
         operator_loops,
@@ -56,6 +57,7 @@ def loops() -> SimpleNamespace:
         agent_loops.agent_backward,
         mixer_loops.mixer_forward,
         mixer_loops.mixer_backward,
+        mixer_loops.mixer_fit,
         flat_loops.read_network,
         flat_loops.start_gradients,
         flat_loops.end_gradients,
@@ -75,6 +77,7 @@ def loops() -> SimpleNamespace:
         optimizer_loops.adam_step,
         optimizer_loops.rmsprop_step,
         optimizer_loops.sgd_step,
+        episode_loops.copy_episodes,
         decision_loops.append_network,
         decision_loops.decide,
     )

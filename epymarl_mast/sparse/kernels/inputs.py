@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epymarl_mast.sparse.kernels.lanes import Lanes, flat
+from epymarl_mast.sparse.kernels.lanes import Lanes
+from epymarl_mast.sparse.kernels.memory import place
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +22,13 @@ class Scattered:
     """Episodes of one batch that lie in several tensors, read there and not copied.
 
     Attributes:
-        parts: tensors (·, >= T, N, F) float32, with the indices of the episodes in each, in the
-            order of the batch. From one step, and one agent, to the next is the same in all.
+        parts: tensors (·, >= T, N, F) float32, with the indices (·,) of the episodes in each, in
+            the order of the batch. From one step, and agent, to the next is the same in all.
         steps: T.
         join: makes them one tensor (B, T, N, F).
     """
 
-    parts: Sequence[tuple[Tensor, Sequence[int]]]
+    parts: Sequence[tuple[Tensor, Tensor]]
     steps: int
     join: Callable[[], Tensor]
 
@@ -44,18 +45,18 @@ class Scattered:
         return Scattered(own, self.steps, lambda: self.join()[:, :, here])
 
     def rows(self, lanes: Lanes) -> tuple[Any, ...]:
-        """As :func:`_rows`; places in other tensors than the first lie beyond its array."""
+        """As :func:`_rows`; places in other tensors than the first are counted from its address."""
         first = self.parts[0][0]
-        array, (_, by_time, by_agent, _) = flat(first)
+        where, (_, by_time, by_agent, _) = place(first)
         starts = []
         for tensor, indices in self.parts:
             by_episode, *others = tensor.stride()
             if others != [by_time, by_agent, 1]:
                 return _rows(self.join(), lanes)
-            away = (tensor.data_ptr() - first.data_ptr()) // first.element_size()
-            starts.append(away + by_episode * np.asarray(indices, np.int64))
+            away = (tensor.data_ptr() - where) // first.element_size()
+            starts.append(away + by_episode * indices.numpy())
         places = np.concatenate(starts)[lanes.pairs[0]] + by_agent * lanes.pairs[1]
-        return array, places, by_time, first.shape[-1]
+        return where, places, by_time, first.shape[-1]
 
 
 @dataclass(eq=False)
@@ -75,6 +76,11 @@ class AgentInputs:
     ids: int = 0
     first_id: int = 0
     _placed: tuple[Lanes, tuple[Any, ...]] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.observations = _with_dense_rows(self.observations)
+        if self.last_actions is not None:
+            self.last_actions = _with_dense_rows(self.last_actions)
 
     @property
     def features(self) -> int:
@@ -103,7 +109,7 @@ class AgentInputs:
         return torch.cat(parts, dim=3)
 
     def placed(self, lanes: Lanes) -> tuple[Any, ...]:
-        """The inputs as the kernels read them: arrays, the place of each lane's row, strides."""
+        """The inputs as the kernels read them: addresses, the place of each lane's row, strides."""
         if self._placed is None or self._placed[0] is not lanes:
             pieces = _rows(self.observations, lanes)
             # Without last actions, the observations stand in for them with a size of 0.
@@ -119,13 +125,20 @@ def _of_agent(piece: Tensor | Scattered, agent: int) -> Tensor | Scattered:
     return piece[:, :, agent : agent + 1]
 
 
+def _with_dense_rows(piece: Tensor | Scattered) -> Tensor | Scattered:
+    """The features of an agent in a step follow each other; a copy where they do not."""
+    if isinstance(piece, Scattered) or piece.stride(-1) == 1 or piece.shape[-1] == 1:
+        return piece
+    return piece.contiguous()
+
+
 def _joined(piece: Tensor | Scattered) -> Tensor:
     return piece.join() if isinstance(piece, Scattered) else piece
 
 
 def _rows(piece: Tensor | Scattered, lanes: Lanes) -> tuple[Any, ...]:
-    """(B, T, N, ·) as an array, the place of each lane's row, the stride of steps, row size."""
+    """Address of (B, T, N, ·), the place of each lane's row, the stride of steps, row size."""
     if isinstance(piece, Scattered):
         return piece.rows(lanes)
-    array, (by_batch, by_time, by_agent, _) = flat(piece)
-    return array, lanes.offsets(by_batch, by_agent), by_time, piece.shape[-1]
+    where, (by_batch, by_time, by_agent, _) = place(piece)
+    return where, lanes.offsets(by_batch, by_agent), by_time, piece.shape[-1]

@@ -30,3 +30,16 @@ def address(tensor: Tensor) -> int:
     if not tensor.is_contiguous():
         raise ValueError("a contiguous tensor is needed")
     return place(tensor)[0]
+
+
+def rows_at(tensor: Tensor) -> tuple[int, tuple[int, ...], Tensor]:
+    """As :func:`place` of a tensor whose rows, its last axis, are dense; a copy where they are not.
+
+    The tensor itself is returned too, to be kept as long as the address is used.
+
+    Raises:
+        ValueError: as of :func:`place`.
+    """
+    if tensor.stride(-1) != 1 and tensor.shape[-1] != 1:
+        tensor = tensor.contiguous()
+    return *place(tensor), tensor

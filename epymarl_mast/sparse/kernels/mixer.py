@@ -16,6 +16,7 @@ from torch import Tensor
 from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
+from epymarl_mast.sparse.kernels.memory import rows_at
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.taken import Taken
 from epymarl_mast.sparse.kernels.workspace import Scratch
@@ -113,24 +114,23 @@ class SparseMixer:
             state: (B, T, S).
             lengths: (B,) or None.
         """
-        batch, time, features = state.shape
-        if features != self.state_features:
-            raise ValueError(f"{features} state features, not {self.state_features}")
+        self.check(state)
+        batch, time, _ = state.shape
         values, (value_batch, value_time, _), n_agents = agent_values
         lanes = mixer_lanes(batch, time, lengths)
         self.network.read()
         outputs = (np.empty if lengths is None else np.zeros)((batch, time, 1), np.float32)
-        room = self._room_of(n_agents)
-        states, (state_batch, state_time, _) = flat(state)
+        room = self.room_of(n_agents)
+        states, (state_batch, state_time, _), kept = rows_at(state)
         placed = (states, lanes.offsets(state_batch, state_time))
         call(
             loops().mixer_forward,
             values, lanes.offsets(value_batch, value_time), *placed, self.two_layers,
-            self._four(self.network.matrices), self._four(self.network.biases),
-            outputs.reshape(-1), lanes.offsets(time, 1), self._sizes(n_agents),
+            self.by_four(self.network.matrices), self.by_four(self.network.biases),
+            outputs.reshape(-1), lanes.offsets(time, 1), self.sizes(n_agents),
             *room.forward.arrays,
         )  # fmt: skip
-        return torch.from_numpy(outputs), _Saved(agent_values, placed, lanes)
+        return torch.from_numpy(outputs), _Saved(agent_values, placed, kept, lanes)
 
     def backward(self, saved: _Saved, d_outputs: Tensor) -> tuple[Any, list[Tensor]]:
         """The gradient (B, T, N) of the agents' values, and of each of the network's leaves."""
@@ -140,21 +140,26 @@ class SparseMixer:
         batch, time, _ = d_outputs.shape
         # Lanes that an episode does not have are not written.
         d_values = np.zeros((batch, time, n_agents), np.float32)
-        room = self._room_of(n_agents)
+        room = self.room_of(n_agents)
         network.start_gradients()
         call(
             loops().mixer_backward,
             values, lanes.offsets(value_batch, value_time), *saved.placed_state, lanes.in_last,
-            self.two_layers, self._four(network.matrices), self._four(network.biases),
-            self._four(network.transposed),
+            self.two_layers, self.by_four(network.matrices), self.by_four(network.biases),
+            self.by_four(network.transposed),
             outer, lanes.offsets(outer_batch, outer_time),
             d_values.reshape(-1), lanes.offsets(time * n_agents, n_agents),
-            self._sizes(n_agents), network.spread, *room.backward.arrays,
-            self._four(network.d_matrices), self._four(network.d_biases),
+            self.sizes(n_agents), network.spread, *room.backward.arrays,
+            self.by_four(network.d_matrices), self.by_four(network.d_biases),
         )  # fmt: skip
         return d_values, network.gradients()
 
-    def _room_of(self, n_agents: int) -> _Room:
+    def check(self, state: Tensor) -> None:
+        """Raise a ValueError where a state does not fit the network."""
+        if state.shape[2] != self.state_features:
+            raise ValueError(f"{state.shape[2]} state features, not {self.state_features}")
+
+    def room_of(self, n_agents: int) -> _Room:
         """Blocks that the kernels work in."""
         if self._room is None or self._room.n_agents != n_agents:
             kept = self._kept_rows(n_agents) * LANES
@@ -163,14 +168,15 @@ class SparseMixer:
             self._room = _Room(n_agents, Scratch(*forward), Scratch(*forward, agents, LANES, kept))
         return self._room
 
-    def _four(self, layers: tuple[Any, ...]) -> tuple[Any, ...]:
+    def by_four(self, layers: tuple[Any, ...]) -> tuple[Any, ...]:
         """Of the layers on the state, value, first and final weights.
 
         The kernels do not look at the last two where a hypernet is one layer.
         """
         return layers if self.two_layers else (*layers, layers[1], layers[1])
 
-    def _sizes(self, n_agents: int) -> tuple[int, int, int, int, int]:
+    def sizes(self, n_agents: int) -> tuple[int, int, int, int, int]:
+        """What the kernels call sizes."""
         return n_agents, self.state_features, self.embed, *self._hypernets
 
     def _kept_rows(self, n_agents: int) -> int:
@@ -192,6 +198,7 @@ class _Saved(NamedTuple):
 
     agent_values: tuple[Any, ...]
     placed_state: tuple[Any, ...]
+    state: Tensor  # whose address that is
     lanes: Lanes
 
 

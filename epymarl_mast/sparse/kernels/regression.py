@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,14 +54,15 @@ def standardise(rewards: Tensor, mask: Tensor | None, statistics: Any) -> Tensor
     """
     shape, out = tuple(rewards.shape), torch.empty(rewards.shape)
     columns = shape[2]
-    after = torch.empty(2 * columns + 1)
+    after = np.empty(2 * columns + 1, np.float32)
     call(
         loops().standardise,
         *place(rewards), address(out if mask is None else mask), mask is None, shape,
         (address(statistics.mean), address(statistics.var)), float(statistics.count),
-        after.data_ptr(), out.data_ptr(),
+        after, out.data_ptr(),
     )  # fmt: skip
-    statistics.mean, statistics.var = after[:columns], after[columns:-1]
+    statistics.mean = torch.from_numpy(after[:columns])
+    statistics.var = torch.from_numpy(after[columns:-1])
     statistics.count += int(after[-1])
     return out
 

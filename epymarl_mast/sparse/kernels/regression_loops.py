@@ -43,12 +43,11 @@ def real_steps(filled, filled_at, ended, ended_at, shape, as_host, terminated, m
 def standardise(rewards, rewards_at, mask, everything, shape, before, count, after, out):
     """Add rewards to running statistics of ``count`` ones, and apply these.
 
-    ``before`` and ``after`` are mean (C,) and variance (C,); of ``after`` follows how many steps
-    were added. Those outside the mask are not, unless ``everything`` is.
+    ``before`` and ``after``, an array, are mean (C,) and variance (C,); of ``after`` follows how
+    many steps were added. Those outside the mask are not, unless ``everything`` is.
     """
     rewards, mask, out = floats_at(rewards), floats_at(mask), floats_at(out)
     mean, variance = floats_at(before[0]), floats_at(before[1])
-    after = floats_at(after)
     episodes, steps, columns = shape
     for column in range(columns):
         seen, total, squares = 0, 0.0, 0.0

@@ -240,7 +240,7 @@ def scattered(whole, store_agents=5):
     store = torch.randn(9, time + 4, store_agents, features)[:, :, :5]
     first[:, :time] = whole[:-3]
     store[[7, 0, 4], :time] = whole[-3:]
-    parts = [(first, range(batch - 3)), (store, (7, 0, 4))]
+    parts = [(first, torch.arange(batch - 3)), (store, torch.tensor([7, 0, 4]))]
     return kernels.Scattered(parts, time, lambda: whole)
 
 
@@ -312,3 +312,21 @@ def test_parameters_keep_their_values_and_stay_in_step(sparsify):
     agent.load_state_dict({name: value * 0.5 for name, value in before.items()})
 
     torch.testing.assert_close(network(kernels.AgentInputs(inputs)), agent(inputs))
+
+
+@pytest.mark.parametrize("further", [False, True], ids=["its values", "computed from them"])
+def test_backward_adds_the_gradient_that_torch_adds(sparsify, further):
+    agent = ReferenceAgent(9, 16, 4)
+    masks = sparsify(agent, 0.4)
+    weights = dict(agent.named_parameters())
+    patterns = {name: kernels.SparseMatrix.from_mask(mask) for name, mask in masks.items()}
+    network = kernels.SparseAgent(weights, patterns)
+    values = network(kernels.AgentInputs(torch.randn(3, 6, 5, 9)))
+    values, outer = (2 * values if further else values), torch.randn(3, 6, 5, 4)
+    expected = torch.autograd.grad(values, list(weights.values()), outer, retain_graph=True)
+    agent.fc2.bias.grad = torch.ones(4)
+
+    kernels.backward(values, outer)
+
+    for (name, weight), gradient in zip(weights.items(), expected, strict=True):
+        assert torch.equal(weight.grad, gradient + (1 if name == "fc2.bias" else 0)), name

@@ -125,3 +125,45 @@ def test_without_gradients_nothing_is_saved():
 
     assert y.grad_fn is None
     assert torch.equal(y, expected)
+
+
+@pytest.mark.parametrize("hypernet", [None, 24], ids=["one layer", "two layers"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 2), (4, 16, 8), (5, 13, 3)], ids=str)
+def test_fit_is_the_mean_square_of_the_errors_and_its_gradient(
+    hypernet, shape, sparsify, assert_close
+):
+    batch, time, agents = shape
+    mixer = ReferenceMixer(agents, 30, 32, hypernet)
+    masks = sparsify(mixer, 0.2)
+    q_values = torch.randn(batch, time + 1, agents, 6, requires_grad=True)
+    actions = torch.randint(6, (batch, time, agents, 1))
+    state, target = torch.randn(batch, time + 1, 30)[:, 1:], torch.randn(batch, time, 1)
+    mask = torch.ones(batch, time, 1)
+    mask[-1, time // 2 + 1 :] = 0
+    weights = dict(mixer.named_parameters())
+    taken = q_values[:, :-1].gather(3, actions).squeeze(3)
+    errors = (mixer(taken, state) - target) * mask
+    loss = (errors**2).sum() / mask.sum()
+    expected = torch.autograd.grad(loss, [q_values, *weights.values()])
+
+    patterns = {n: kernels.SparseMatrix.from_mask(m) for n, m in masks.items()}
+    ours = kernels.SparseMixer(weights, patterns)
+    fit = kernels.fit(ours, q_values, actions, state, target, mask)
+
+    assert_close(fit.errors, errors)
+    assert_close((fit.values - target) * mask, errors)
+    assert_close(fit.loss, loss)
+    assert_close(fit.d_q_values, expected[0])
+    for (name, weight), reference in zip(weights.items(), expected[1:], strict=True):
+        reference = reference * masks.get(name, 1)
+        assert_close(weight.grad, reference, scale=None if name != "V.2.bias" else 1.0)
+
+
+def test_fit_refuses_a_state_of_another_size(sparsify):
+    mixer = ReferenceMixer(2, 30, 32)
+    patterns = {n: kernels.SparseMatrix.from_mask(m) for n, m in sparsify(mixer, 0.2).items()}
+    ours = kernels.SparseMixer(dict(mixer.named_parameters()), patterns)
+    actions, one = torch.zeros(1, 1, 2, 1, dtype=torch.int64), torch.ones(1, 1, 1)
+
+    with pytest.raises(ValueError, match="29 state features, not 30"):
+        kernels.fit(ours, torch.zeros(1, 2, 2, 6), actions, torch.zeros(1, 1, 29), one, one)
