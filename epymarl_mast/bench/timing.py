@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -72,7 +73,10 @@ def interleave(
     parts: int = 1,
     warm_up: int = 1,
 ) -> dict[str, Timing]:
-    """Time calls in turn, A B A B …, so that a change of load meets them all.
+    """Time calls in rounds, so that a change of load meets them all.
+
+    Each round has an order of its own, always the same for its number: what a call finds in the
+    caches depends on the one before, and none is to have always the same one there.
 
     Args:
         calls: ``{name: what to time}``.
@@ -86,9 +90,11 @@ def interleave(
         for call in calls.values():
             call()
     samples: dict[str, list[float]] = {name: [] for name in calls}
+    order, chance = list(calls), random.Random(0)
     for _ in range(repeats):
-        for name, call in calls.items():
-            samples[name].append(1e3 * _seconds(call, device) / parts)
+        chance.shuffle(order)
+        for name in order:
+            samples[name].append(1e3 * _seconds(calls[name], device) / parts)
     return {name: Timing(tuple(samples[name]), first[name]) for name in calls}
 
 
