@@ -43,7 +43,7 @@ train: $(READY)
 
 # The study behind docs/results.md: days of one core. It goes on where it was stopped.
 study: $(READY)
-	set -e; for file in main sparsities parts algorithms width agents stock; do \
+	set -e; for file in main sparsities parts algorithms width agents stock overestimation buffers; do \
 	    $(BIN)/mast sweep benchmarks/study/$$file.yaml --workers $(WORKERS); done
 	$(BIN)/python benchmarks/study/tickets.py
 	$(BIN)/mast sweep benchmarks/study/results/tickets.yaml --workers $(WORKERS)

@@ -122,6 +122,11 @@ def _check_mixer(config: Mapping[str, Any], options: MastOptions, learner: str) 
 
 def _check_replay(config: Mapping[str, Any], options: MastOptions) -> None:
     runner = config.get("runner")
+    if options.log_value_estimates and runner not in ("mast_episode", "mast_parallel"):
+        raise OptionError(
+            f"runner={runner!r} does not show its test episodes to the learner "
+            "(mast.log_value_estimates=True): allowed are 'mast_episode' and 'mast_parallel'"
+        )
     if options.own_buffer_size > 0 and runner not in ("mast_episode", "mast_parallel"):
         buffer = "online" if options.online_buffer_size > 0 else "dynamic"
         raise OptionError(

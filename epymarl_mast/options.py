@@ -80,6 +80,8 @@ class MastOptions(BaseModel):
     dynamic_buffer_interval: PositiveInt
     engine: Literal["auto", "host", "masked", "sparse"]
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
+    log_value_estimates: bool
+    log_policy_distance: bool
     checkpoint_interval: Count
     checkpoint_minutes: NotNegative
     checkpoint_keep: PositiveInt

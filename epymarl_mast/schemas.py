@@ -94,6 +94,12 @@ class ComixOptions(MastOptions):
                 f"mast.cem_elites={self.cem_elites} is not allowed: at most mast.cem_samples="
                 f"{self.cem_samples} is"
             )
+        for name in ("log_value_estimates", "log_policy_distance"):
+            if getattr(self, name):
+                raise OptionError(
+                    f"mast.{name}=True is not known to COMIX, whose greedy action is drawn by "
+                    "sampling: allowed is False"
+                )
         if self.engine == "host":
             raise OptionError(
                 "mast.engine='host' cannot compute values of continuous actions: allowed are "

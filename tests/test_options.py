@@ -207,6 +207,25 @@ def run_of(algorithm, *, mast=(), **changes):
             "mast_vdn", {"tiny": True, "topology": "dense", "engine": "sparse"}, {},
             "mast.tiny=True is a dense network: mast.engine='sparse' is not allowed with it",
         ),
+        (
+            "mast_qmix",
+            {"log_value_estimates": True, "online_buffer_size": 0, "online_batch_size": 0},
+            {"runner": "episode"},
+            "runner='episode' does not show its test episodes to the learner "
+            "(mast.log_value_estimates=True): allowed are 'mast_episode' and 'mast_parallel'",
+        ),
+        (
+            "mast_vdn", {"log_policy_distance": "yes"}, {},
+            "mast.log_policy_distance='yes' is not allowed: True or False is",
+        ),
+        (
+            "mast_comix", {"log_value_estimates": True}, {},
+            "mast.log_value_estimates=True is not known to COMIX, whose greedy action is drawn",
+        ),
+        (
+            "mast_comix", {"log_policy_distance": True}, {},
+            "mast.log_policy_distance=True is not known to COMIX, whose greedy action is drawn",
+        ),
         ("mast_res", {"res_operator": "most"}, {}, "mast.res_operator='most' is not allowed"),
         ("mast_res", {"res_beta": -1.0}, {}, "mast.res_beta=-1.0 is not allowed: a number >= 0"),
         ("mast_res", {}, {"mixer": None}, "mixer=None is not known to mast_res_learner"),

@@ -1,4 +1,4 @@
-"""``summary.csv``: a row for each finished run of the study; ``curves.csv``, ``densities.csv``.
+"""``summary.csv``: a row for each finished run of the study; its curves, densities, diagnostics.
 
 python benchmarks/study/summarise.py [--results DIR]
 """
@@ -24,6 +24,11 @@ COLUMNS = [
     "flops_train_ratio", "flops_test_ratio", "size_ratio", "commit",
 ]  # fmt: skip
 _DENSITIES = {f"mast_density_agent_{agent}": agent for agent in range(8)}
+CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
+DIAGNOSTICS = [
+    "mast_value_estimated", "mast_value_realised",
+    "mast_distance_batch", "mast_distance_large", "mast_distance_newest",
+]  # fmt: skip
 _OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine", "hidden_dim")
 
 
@@ -33,20 +38,29 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results")
     results = parser.parse_args().results
     runs = {f"sweep-{run.id}": run for file in sweeps(results) for run in read_sweep(file).runs}
-    rows, curves, densities = [], [], []
-    for record in read_folder(results, {WIN_RATE, RETURN, *COSTS, *_DENSITIES}):
+    rows, curves, densities, diagnostics = [], [], [], []
+    for record in read_folder(results, {WIN_RATE, RETURN, *COSTS, *_DENSITIES, *DIAGNOSTICS}):
         run = runs.get(str(record.config.get("label"))) if isinstance(record, Record) else None
         if isinstance(record, Record) and run is not None and record.status == "COMPLETED":
             row = summary(run, record)
+            if is_diagnostic(run):
+                diagnostics.extend(diagnosis(row, record))
+                continue
             rows.append(row)
             curves.extend(curve(row, record))
             densities.extend(agent_densities(row, record))
     order = ["task", "algorithm", "hidden", "method", "sparsity", "seed"]
     _write(pd.DataFrame(rows, columns=COLUMNS).sort_values(order), HERE / "summary.csv")
-    _write(pd.DataFrame(curves).sort_values([*order, "step"]), HERE / "curves.csv")
+    evaluations = pd.DataFrame(curves, columns=CURVES)
+    _write(evaluations.sort_values([*order, "step"]), HERE / "curves.csv")
     _write(pd.DataFrame(densities, columns=["task", "seed", "agent", "density"]),
            HERE / "densities.csv")  # fmt: skip
-    print(f"{len(rows)} runs of {len(runs)}")
+    keys = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
+    table = pd.DataFrame(diagnostics, columns=keys)
+    _write(table.sort_values(keys[:-1]), HERE / "diagnostics.csv")
+    print(f"{len(rows)} runs of {sum(not is_diagnostic(run) for run in runs.values())}, and "
+          f"{len(table[keys[:4]].drop_duplicates())} of "
+          f"{sum(map(is_diagnostic, runs.values()))} for diagnostics")  # fmt: skip
 
 
 def sweeps(results: Path) -> list[Path]:
@@ -94,6 +108,20 @@ def agent_densities(row: dict[str, Any], record: Record) -> Iterator[dict[str, A
     for metric, agent in _DENSITIES.items():
         if (density := record.last(metric)) is not None:
             yield {"task": row["task"], "seed": row["seed"], "agent": agent, "density": density}
+
+
+def is_diagnostic(run: Run) -> bool:
+    """Whether a run is there for what it logs: it repeats one of another sweep, which counts."""
+    return any(key.startswith("mast.log_") for key, _ in run.options)
+
+
+def diagnosis(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
+    """The evaluations of a run, and what else its figures show, by metric and step."""
+    names = {key: row[key] for key in ("task", "method", "sparsity", "seed", "commit")}
+    for metric in (_metric(record), *DIAGNOSTICS):
+        if (series := record.series.get(metric)) is not None:
+            for step, value in zip(series.steps, series.values, strict=True):
+                yield {**names, "metric": metric, "step": int(step), "value": round(value, 4)}
 
 
 def method_of(run: Run) -> str:

@@ -79,6 +79,29 @@ class OwnReplay:
             options.dynamic_buffer_minimum,
         )
 
+    def distances(
+        self, distance: Callable[[Any], float], batch: Any, drawn: int
+    ) -> dict[str, float]:
+        """How far today's policy is from the episodes of a batch (MAST Fig. 6).
+
+        Args:
+            distance: from episodes to how far the policy is from them, 0 to 1.
+            batch: what :meth:`batch` gave.
+            drawn: episodes of the host's sample in it, which come first.
+
+        Returns:
+            ``{metric: number}``: of the whole batch, and of either buffer's part if it has two.
+        """
+        if not self.options.log_policy_distance:
+            return {}
+        found = {"mast_distance_batch": distance(batch)}
+        if self.options.online_batch_size > 0 and batch.batch_size > drawn:
+            fields = batch.data.transition_data
+            for name, part in (("large", slice(0, drawn)), ("newest", slice(drawn, None))):
+                own = episode_batch({key: field[part] for key, field in fields.items()}, batch)
+                found[f"mast_distance_{name}"] = distance(own)
+        return found
+
     def metrics(self) -> dict[str, float]:
         """``{metric: number}`` to log."""
         metrics = {"mast_online_episodes": float(len(self.buffer))}

@@ -132,6 +132,7 @@ class MastQLearner:
         Raises:
             RunError: if the gradient is not finite; no network has been changed by it.
         """
+        drawn = batch.batch_size  # from the host's buffer
         batch = self.replay.batch(batch, self.engine)
         data = Transitions.from_batch(batch, self.engine, as_host=self.regression.as_host)
         engine = self._engine_for(t_env)
@@ -158,6 +159,7 @@ class MastQLearner:
                 **update_metrics(self.args, loss, grad_norm, td_error, values, target, mask),
                 "mast_target_kind": TARGET_KINDS[kind],
                 **self.replay.metrics(),
+                **self.replay.distances(self.policy_distance, batch, drawn),
                 **self.auto.metrics(),
                 **{name: float(part) for name, part in parts.items()},
             }

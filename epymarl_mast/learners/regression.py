@@ -97,8 +97,7 @@ class Regression:
             next_values: (B, T, C) value of the state after each step.
         """
         options, seen = self.options, self._seen(data)
-        if self.args.standardise_returns:
-            next_values = next_values * torch.sqrt(self.ret_ms.var) + self.ret_ms.mean
+        next_values = self._as_returns(next_values)
         if self.as_host and self._copies_reward:
             rewards = rewards.expand(-1, -1, self.args.n_agents)
         mask = torch.ones_like(data.mask) if seen is None else seen
@@ -111,12 +110,36 @@ class Regression:
             target = self.standardised(target)
         return target
 
+    def realised(self, data: Transitions, next_values: Tensor) -> Tensor:
+        """Discounted returns (B, T, C) that followed each step, in the unit of the networks.
+
+        The running statistics are those of now, and do not see this batch.
+
+        Args:
+            data: the batch.
+            next_values: (B, T, C) value of the state after each step: what counts where an episode
+                was cut and not terminated.
+        """
+        rewards = data.rewards
+        if self.args.standardise_rewards:
+            rewards = (rewards - self.rew_ms.mean) / torch.sqrt(self.rew_ms.var)
+        step = (rewards, data.terminated, data.mask, self._as_returns(next_values))
+        returns = targets.td_lambda(*step, self.args.gamma, lam=1.0)
+        return torch.where(data.mask > 0, self.standardised(returns), 0.0)
+
     def standardised(self, returns: Tensor) -> Tensor:
         """Returns in the unit that the networks learn."""
         if not self.args.standardise_returns:
             return returns
         standard: Tensor = (returns - self.ret_ms.mean) / torch.sqrt(self.ret_ms.var)
         return standard
+
+    def _as_returns(self, values: Tensor) -> Tensor:
+        """What :meth:`standardised` undoes: values in the unit of the rewards."""
+        if not self.args.standardise_returns:
+            return values
+        returns: Tensor = values * torch.sqrt(self.ret_ms.var) + self.ret_ms.mean
+        return returns
 
     def _seen(self, data: Transitions) -> Tensor | None:
         """(B, T, 1) 1 for the steps that targets and running statistics see; None: all.

@@ -27,7 +27,12 @@ from epymarl_mast.resume.values import (
 _OF_THE_RUNNER = (
     "t_env", "train_returns", "test_returns", "train_stats", "test_stats", "log_train_stats_t",
 )  # fmt: skip
-_FREE = ("local_results_path", "mast.resume", "mast.checkpoint_")  # may differ at a resume
+_FREE = (
+    "local_results_path",
+    "mast.resume",
+    "mast.checkpoint_",
+    "mast.log_",
+)  # may differ at a resume
 
 
 def gather(runner: Any, learner: Any, rings: Sequence[Ring], clock: list[int]) -> dict[str, Any]:

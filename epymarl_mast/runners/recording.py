@@ -12,9 +12,11 @@ from epymarl_mast.checks import check_host_options, check_run
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.hosts.compat import workers_ignore_interrupts
 from epymarl_mast.hosts.reach import end_workers_at_exit, workers_answer
+from epymarl_mast.learners.value_estimates import ValueEstimates
 from epymarl_mast.resume.keeper import Keeper
 from epymarl_mast.runners.episode_check import check_episodes
 from epymarl_mast.runners.workers import WorkerWatch
+from epymarl_mast.tracking.metrics import log_all
 from epymarl_mast.tracking.progress import Progress
 
 
@@ -32,7 +34,7 @@ def recording_runner(base: type[Any], host: HostModules, show_progress: bool) ->
 
         def __init__(self, args: Any, logger: Any) -> None:
             check_host_options(vars(args))  # before any environment starts
-            check_run(vars(args))
+            options = check_run(vars(args))
             starts_workers = args.runner == "mast_parallel"
             self._workers = WorkerWatch(self) if starts_workers else None
             with ExitStack() as starting:
@@ -46,6 +48,10 @@ def recording_runner(base: type[Any], host: HostModules, show_progress: bool) ->
             self._progress = Progress(args.t_max) if training else None
             self.recent_rewards: deque[float] = deque(maxlen=100)
             self._keeper = Keeper.of(self, args, host.replay_buffer)
+            self._estimates: ValueEstimates | None = None
+            if options.log_value_estimates:
+                rounds = max(1, args.test_nepisode // self.batch_size)  # as the hosts count
+                self._estimates = ValueEstimates(rounds * self.batch_size)
 
         def run(self, test_mode: bool = False) -> Any:
             keeper = self._keeper
@@ -56,13 +62,17 @@ def recording_runner(base: type[Any], host: HostModules, show_progress: bool) ->
                     keeper.before_training()
                 before = self.t_env
                 returned = super().run(test_mode=test_mode)
-            fields = host.episodes_of(returned).data.transition_data
+            episodes = host.episodes_of(returned)
+            fields = episodes.data.transition_data
             check_episodes(fields, before)
             if not test_mode:
                 self.mac.online_buffer.insert(fields)
                 self._show(fields["reward"].sum(dim=(1, 2)).tolist())
                 if keeper is not None:
                     keeper.after_training()
+            elif self._estimates is not None:
+                learner = self.mac.learner
+                log_all(self.logger, self._estimates.see(learner, episodes), self.t_env)
             return returned
 
         def end_environments(self) -> None:

@@ -6,7 +6,6 @@ import importlib.util
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from epymarl_mast.hosts import find_host
@@ -14,7 +13,6 @@ from epymarl_mast.launch import prepare
 from epymarl_mast.sweep.plan import read_sweep
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 def _module(name):
@@ -30,8 +28,37 @@ def summarise():
 
 
 @pytest.fixture
-def report():
-    return _module("report")
+def tickets():
+    return _module("tickets")
+
+
+def make_record(run, results, metrics):
+    """A finished run's folder."""
+    folder = results / "sacred" / run.id
+    folder.mkdir(parents=True)
+    options = dict(run.options)
+    config = {
+        "label": f"sweep-{run.id}", "name": "mast_qmix", "seed": options["seed"], "hidden_dim": 64,
+        "t_max": options["t_max"], "env_args": {"key": options["env_args.key"]},
+        "mast": {"sparsity": 0.95, "topology": "rigl"},
+    }  # fmt: skip
+    record = {
+        "status": "COMPLETED", "start_time": "2026-01-01T00:00:00",
+        "stop_time": "2026-01-01T00:05:00",
+        "host": {"epymarl_mast": {"commit": "0123456789abcdef"}},
+    }  # fmt: skip
+    for name, content in (("config", config), ("run", record), ("metrics", metrics)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def summarised(summarise, results, monkeypatch):
+    """``{file: table}`` that summarise.py writes."""
+    written = {}
+    monkeypatch.setattr(summarise, "_write", lambda table, path: written.update({path.name: table}))
+    monkeypatch.setattr("sys.argv", ["summarise.py", "--results", str(results)])
+    summarise.main()
+    return written
 
 
 @pytest.mark.parametrize("file", sorted(STUDY.glob("*.yaml")), ids=lambda file: file.stem)
@@ -66,31 +93,14 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
     run = next(
         r for r in read_sweep(STUDY / "main.yaml").runs if "mast.sparsity=0.95" in r.overrides
     )
-    folder = tmp_path / "sacred" / "1"
-    folder.mkdir(parents=True)
-    options = dict(run.options)
-    config = {
-        "label": f"sweep-{run.id}", "name": "mast_qmix", "seed": 1, "hidden_dim": 64,
-        "t_max": options["t_max"], "env_args": {"key": options["env_args.key"]},
-        "mast": {"sparsity": 0.95, "topology": "rigl"},
-    }  # fmt: skip
-    record = {
-        "status": "COMPLETED", "start_time": "2026-01-01T00:00:00",
-        "stop_time": "2026-01-01T00:05:00",
-        "host": {"epymarl_mast": {"commit": "0123456789abcdef"}},
-    }  # fmt: skip
     returns = {"steps": [*range(0, 250, 10)], "values": [0.0] * 5 + [0.25, 0.75] * 10}
     ratio = {"steps": [10], "values": [0.06]}
     density = {"steps": [10, 20], "values": [0.1, 0.125]}
     metrics = {
         "test_return_mean": returns, "mast_size_ratio": ratio, "mast_density_agent_1": density,
     }  # fmt: skip
-    for name, content in (("config", config), ("run", record), ("metrics", metrics)):
-        (folder / f"{name}.json").write_text(json.dumps(content))
-    written = {}
-    monkeypatch.setattr(summarise, "_write", lambda table, path: written.update({path.name: table}))
-    monkeypatch.setattr("sys.argv", ["summarise.py", "--results", str(tmp_path)])
-    summarise.main()
+    make_record(run, tmp_path, metrics)
+    written = summarised(summarise, tmp_path, monkeypatch)
     [row] = written["summary.csv"].to_dict("records")
     assert list(row) == summarise.COLUMNS
     assert row == {
@@ -104,28 +114,52 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
     assert written["curves.csv"].value.tolist() == returns["values"]
 
 
-def test_scores_are_shares_of_their_own_dense_runs(report, monkeypatch):
-    monkeypatch.setattr(report, "RANDOM", {"b": -30.0})
-    common = {"algorithm": "qmix", "hidden": 64}
-    runs = pd.DataFrame(
-        [
-            {"task": "a", "method": "dense", "final": 0.8, **common},
-            {"task": "a", "method": "dense", "final": 0.4, **common},
-            {"task": "a", "method": "mast", "final": 0.9, **common},
-            {"task": "a", "method": "mast", "final": 0.9, **common, "hidden": 256},
-            {"task": "b", "method": "dense", "final": -10.0, **common},
-            {"task": "b", "method": "mast", "final": -15.0, **common},
-        ]
-    )
-    shares = report.of_dense(runs).of_dense
-    assert shares[2] == pytest.approx(0.9 / 0.6)
-    assert pd.isna(shares[3])  # no dense runs of that width
-    assert shares[5] == pytest.approx(0.75)
+def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypatch):
+    [run] = [
+        r for r in read_sweep(STUDY / "overestimation.yaml").runs
+        if r.overrides == ("mast.sparsity=0.95",)
+        and dict(r.options)["seed"] == 3 and "mpe" in str(r.options)
+    ]  # fmt: skip
+    metrics = {
+        "test_return_mean": {"steps": [0, 10], "values": [-9.0, -3.0]},
+        "mast_value_estimated": {"steps": [0, 10], "values": [0.5, 1.5]},
+        "mast_distance_newest": {"steps": [4], "values": [0.25]},
+        "loss": {"steps": [4], "values": [1.0]},
+    }
+    make_record(run, tmp_path, metrics)
+    written = summarised(summarise, tmp_path, monkeypatch)
+    assert written["summary.csv"].empty
+    assert written["curves.csv"].empty
+    rows = written["diagnostics.csv"].to_dict("records")
+    names = {
+        "task": "SimpleSpread-3-v0", "method": "mast", "sparsity": 0.95, "seed": 3,
+        "commit": "0123456789",
+    }  # fmt: skip
+    assert rows == [
+        {**names, "metric": "mast_distance_newest", "step": 4, "value": 0.25},
+        {**names, "metric": "mast_value_estimated", "step": 0, "value": 0.5},
+        {**names, "metric": "mast_value_estimated", "step": 10, "value": 1.5},
+        {**names, "metric": "test_return_mean", "step": 0, "value": -9.0},
+        {**names, "metric": "test_return_mean", "step": 10, "value": -3.0},
+    ]
 
 
-def test_the_page_has_the_tables_of_the_summary(report):
-    """``make study-report`` was run after the last change of ``summary.csv``."""
-    runs = report.of_dense(pd.read_csv(STUDY / "summary.csv"))
-    page = (DOCS / "results.md").read_text(encoding="utf-8")
-    for table in (report.main_table, report.parts, report.operators, report.others):
-        assert table(runs, None) in page
+def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp_path, monkeypatch):
+    [run] = [
+        r for r in read_sweep(STUDY / "main.yaml").runs
+        if r.overrides == ("mast.sparsity=0.95",)
+        and dict(r.options)["seed"] == 2 and "5x5" in str(r.options)
+    ]  # fmt: skip
+    returns = {"test_return_mean": {"steps": [0, 10], "values": [0.0, 0.5]}}
+    folder = make_record(run, tmp_path, returns)
+    monkeypatch.setattr("sys.argv", ["tickets.py", "--results", str(tmp_path)])
+    tickets.main()
+    [ticket] = read_sweep(tmp_path / "tickets.yaml").runs
+    assert f"mast.mask_from={folder}" in ticket.overrides
+    assert dict(ticket.options)["seed"] == 2
+
+    make_record(ticket, tmp_path, returns)
+    table = summarised(summarise, tmp_path, monkeypatch)["summary.csv"]
+    assert table.method.tolist() == ["mast", "mast winning ticket"]
+    assert table.sparsity.tolist() == [0.95, 0.95]
+    assert table.seed.tolist() == [2, 2]

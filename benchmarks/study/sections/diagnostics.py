@@ -1,0 +1,120 @@
+"""Overestimation (Fig. 5b) and the effect of the second buffer (Fig. 6), as runs log them."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib import rc_context
+
+from epymarl_mast.report.pictures import STYLE
+from sections.drawing import colours_of, draw_curve, legend_below, panels, title
+from sections.study import NOT_YET, Section, Study, caption
+from sections.wording import mean_interval, share, table
+
+RUN = ["task", "method", "sparsity", "seed", "commit"]
+LAST = 20  # evaluations of a score, as in summarise.py
+ESTIMATED, REALISED = "mast_value_estimated", "mast_value_realised"
+METHODS = ("dense", "mast", "mast no_soft_mellowmax", "mast no_td_lambda")
+ONE_BUFFER = "mast no_dual_buffers"
+# Metric, method, legend and line of each curve of a distance.
+DISTANCES = (
+    ("mast_distance_batch", ONE_BUFFER, "one buffer: batch", "-"),
+    ("mast_distance_batch", "mast", "two buffers: batch", "-"),
+    ("mast_distance_large", "mast", "two buffers: its part from the large one", "--"),
+    ("mast_distance_newest", "mast", "two buffers: its part from the small one", ":"),
+)
+RETURNS = ("test_battle_won_mean", "test_return_mean")  # the score is the first one there is
+
+
+def overestimation(study: Study) -> Section:
+    """Values that the networks gave to test episodes beside the returns that followed."""
+    own = study.diagnostics[study.diagnostics.method.isin(METHODS)]
+    both = own[own.metric.isin([ESTIMATED, REALISED])]
+    if both.empty:
+        return Section(NOT_YET)
+    wide = both.pivot_table(index=[*RUN, "step"], columns="metric", values="value").reset_index()
+    wide["over"] = wide[ESTIMATED] - wide[REALISED]
+    last = wide.sort_values("step").groupby(RUN).tail(LAST)
+    each = last.groupby(RUN)[[ESTIMATED, REALISED, "over"]].mean().reset_index()
+    rows = [
+        {
+            "task": task, "method": method, "sparsity": share(sparsity),
+            "estimated": f"{cell[ESTIMATED].mean():.3f}",
+            "realised": f"{cell[REALISED].mean():.3f}",
+            "estimated − realised [95 %]": mean_interval(cell.over), "runs": str(len(cell)),
+        }
+        for (task, method, sparsity), cell in each.groupby(["task", "method", "sparsity"])
+    ]  # fmt: skip
+    tasks = sorted(wide.task.unique())
+    colours = colours_of(METHODS)
+    with rc_context(STYLE):
+        figure, grid = panels(2, len(tasks), 3.4, 2.5, sharex="col")
+        for task, (values, difference) in zip(tasks, grid.T, strict=True):
+            for method in METHODS:
+                here = wide[(wide.task == task) & (wide.method == method)]
+                for metric, line in ((ESTIMATED, "-"), (REALISED, "--")):
+                    label = method if line == "-" else "_realised"  # not in the legend
+                    value = here.assign(value=here[metric])
+                    draw_curve(values, value, colours[method], label, line)
+                draw_curve(difference, here.assign(value=here.over), colours[method], method)
+            difference.axhline(0.0, color="k", linewidth=0.8)
+            title(values, task)
+        grid[0, 0].set_ylabel("estimated (–), realised (- -)")
+        grid[1, 0].set_ylabel("estimated − realised")
+        legend_below(figure, grid.flat)
+    return Section.of(
+        table(rows), caption(each, "overestimation.yaml"),
+        study_overestimation=("Estimated value and realised return", figure),
+    )  # fmt: skip
+
+
+def dual_buffers(study: Study) -> Section:
+    """How far the policy is from what it learns from, with one buffer and two."""
+    own = study.diagnostics[study.diagnostics.method.isin(["mast", ONE_BUFFER])]
+    # Where both have been run.
+    own = own.groupby("task").filter(lambda here: here.method.nunique() == 2)
+    if own.empty:
+        return Section(NOT_YET)
+    tasks = sorted(own.task.unique())
+    colours = colours_of([ONE_BUFFER, "mast"])
+    with rc_context(STYLE):
+        figure, grid = panels(len(tasks), 2, 3.4, 2.6, sharex="row")
+        for task, (distance, score) in zip(tasks, grid, strict=True):
+            here = own[own.task == task]
+            for metric, method, label, line in DISTANCES:
+                mine = here[(here.metric == metric) & (here.method == method)]
+                draw_curve(distance, mine, colours[method], label, line)
+            scores = _score_of(here)
+            for method, label in (
+                (ONE_BUFFER, "one buffer: score"),
+                ("mast", "two buffers: score"),
+            ):
+                draw_curve(score, scores[scores.method == method], colours[method], label)
+            title(distance, f"{task}: actions not greedy, share")
+            title(score, f"{task}: score")
+        legend_below(figure, grid[:, 0], columns=2)
+    each = own[RUN].drop_duplicates()
+    return Section.of(
+        table(_distances(own)), caption(each, "overestimation.yaml", "buffers.yaml"),
+        study_buffers=("Distance of batches from the policy, and learning curves", figure),
+    )  # fmt: skip
+
+
+def _distances(own: pd.DataFrame) -> list[dict[str, str]]:
+    """Mean distance over the run, and final score, with one buffer and two."""
+    rows = []
+    for (task, method), cell in own.groupby(["task", "method"]):
+        row = {"task": task, "buffers": "one" if method == ONE_BUFFER else "two"}
+        for name in ("batch", "large", "newest"):
+            mine = cell[cell.metric == f"mast_distance_{name}"].groupby("seed").value.mean()
+            row[f"distance: {name}"] = mean_interval(mine) if len(mine) else "–"
+        scores = _score_of(cell).sort_values("step").groupby("seed").tail(LAST)
+        row["score [95 %]"] = mean_interval(scores.groupby("seed").value.mean())
+        row["runs"] = str(cell.seed.nunique())
+        rows.append(row)
+    return rows
+
+
+def _score_of(own: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a score is made of."""
+    metric = next((name for name in RETURNS if name in set(own.metric)), RETURNS[-1])
+    return own[own.metric == metric]

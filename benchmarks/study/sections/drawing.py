@@ -1,0 +1,85 @@
+"""What the figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from epymarl_mast.report.pictures import COLOURS, steps_axis
+from epymarl_mast.report.statistics import Aggregate, bootstrap_band
+from sections.study import ORDER
+
+PALETTE = (*COLOURS, "#999999")
+_GRID = 1e4  # environment steps: evaluations of all runs are brought to this grid
+
+
+def panels(
+    rows: int, columns: int, width: float, height: float, **shared: Any
+) -> tuple[Figure, Any]:
+    """A figure and its axes as a 2-D array; inches of a panel."""
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+
+
+def draw_curve(axis: Any, own: pd.DataFrame, colour: str, label: str, line: str = "-") -> None:
+    """Mean over seeds of one method against environment steps, with a 95 % band.
+
+    Args:
+        axis: matplotlib's.
+        own: rows with ``seed``, ``step`` and ``value``.
+        colour: of the line.
+        label: in the legend.
+        line: style of the line.
+    """
+    gridded = own.assign(point=(own.step / _GRID).round())
+    runs = gridded.pivot_table(index="seed", columns="point", values="value").dropna(axis=1)
+    if runs.empty:
+        return
+    steps = runs.columns.to_numpy() * _GRID
+    if len(runs) > 1:
+        low, high = bootstrap_band(runs.to_numpy())
+        axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+    axis.plot(steps, runs.mean(), color=colour, label=label, linestyle=line)
+    steps_axis(axis)
+
+
+def draw_interval(axis: Any, at: float, scores: pd.Series, colour: str, **style: Any) -> None:
+    """Mean of some runs with its 95 % interval, and each of them as a small dot."""
+    aggregate = Aggregate.of([scores.to_numpy()])
+    around = np.nan_to_num(np.abs(np.array(aggregate.mean_interval) - aggregate.mean))
+    axis.plot([at] * len(scores), scores, ".", color=colour, alpha=0.35, markersize=4)
+    axis.errorbar(
+        [at], [aggregate.mean], yerr=around.reshape(2, 1),
+        color=colour, marker="o", markersize=5, capsize=3, linestyle="none", **style,
+    )  # fmt: skip
+
+
+def legend_below(
+    figure: Figure, axes: Iterable[Any], order: Iterable[str] = (), columns: int = 4
+) -> None:
+    """One legend for all panels, of what is drawn in any of them."""
+    drawn: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            drawn.setdefault(label, handle)
+    names = [*(n for n in order if n in drawn), *(n for n in drawn if n not in set(order))]
+    if names:
+        handles = [drawn[name] for name in names]
+        figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name: a method of the main table has the same one in every figure."""
+    methods = dict(zip(ORDER, PALETTE, strict=True))
+    wanted = list(names)
+    free = iter(c for c in PALETTE if c not in {methods.get(name) for name in wanted})
+    return {name: methods.get(name) or next(free) for name in wanted}
+
+
+def title(axis: Any, text: str) -> None:
+    """Of one panel."""
+    axis.set_title(text, fontsize=8, loc="left")

@@ -1,0 +1,92 @@
+"""What the evolution found: tickets (Fig. 10) and the density of each agent's network (Fig. 12)."""
+
+from __future__ import annotations
+
+from matplotlib import rc_context
+
+from epymarl_mast.report.pictures import STYLE
+from sections.drawing import (
+    PALETTE,
+    colours_of,
+    draw_curve,
+    draw_interval,
+    legend_below,
+    panels,
+    title,
+)
+from sections.study import NOT_YET, Section, Study, caption, of_same_seeds, qmix
+from sections.wording import mean, mean_interval, table
+
+# As summary.csv has them, and as Fig. 10 does.
+TICKETS = {
+    "mast": "cheating (MAST itself)",
+    "mast winning ticket": "winning (its last masks, from the same first weights)",
+    "mast no_topology_evolution": "random (a random mask)",
+}
+AT = 0.95
+
+
+def tickets(study: Study) -> Section:
+    """Training with the masks a run ended with, beside that run and random masks."""
+    own = qmix(study.runs)
+    own = own[own.method.isin(TICKETS) & (own.sparsity == AT)]
+    own = of_same_seeds(own, own[own.method == "mast winning ticket"])
+    if own.empty:
+        return Section(NOT_YET)
+    tasks = sorted(own.task.unique())
+    rows = []
+    for task in tasks:
+        for method, ticket in TICKETS.items():
+            cell = own[(own.task == task) & (own.method == method)]
+            if len(cell):
+                score = mean_interval(cell.final)
+                rows.append({"task": task, "ticket": ticket, "score [95 %]": score,
+                             "runs": str(len(cell))})  # fmt: skip
+    keys = ["task", "method", "sparsity", "seed"]
+    curves = qmix(study.curves).merge(own[keys], on=keys)
+    colours = colours_of(TICKETS)
+    with rc_context(STYLE):
+        figure, grid = panels((len(tasks) + 1) // 2, min(2, len(tasks)), 3.4, 2.6)
+        for task, axis in zip(tasks, grid.flat, strict=False):
+            for method, ticket in TICKETS.items():
+                here = curves[(curves.task == task) & (curves.method == method)]
+                draw_curve(axis, here, colours[method], ticket.partition(" (")[0])
+            title(axis, task)
+        for axis in grid.flat[len(tasks) :]:
+            axis.remove()
+        legend_below(figure, grid.flat[: len(tasks)])
+    return Section.of(
+        table(rows),
+        caption(own, "main.yaml", "parts.yaml", "results/tickets.yaml"),
+        study_tickets=("Learning curves of tickets", figure),
+    )
+
+
+def agents(study: Study) -> Section:
+    """Density of each agent's own network at the end."""
+    found = study.densities
+    if found.empty:
+        return Section(NOT_YET)
+    own = study.runs[study.runs.method == "mast per_agent"]
+    tasks = sorted(found.task.unique())
+    rows = [
+        {"task": task, "agent": str(agent), "density": mean(cell.density), "runs": str(len(cell))}
+        for (task, agent), cell in found.groupby(["task", "agent"])
+    ]
+    with rc_context(STYLE):
+        figure, [axes] = panels(1, len(tasks), 3.4, 2.6, sharey=True)
+        for task, axis in zip(tasks, axes, strict=True):
+            here = found[found.task == task]
+            for agent, cell in here.groupby("agent"):
+                draw_interval(axis, float(str(agent)), cell.density, PALETTE[0])
+            axis.axhline(here.density.mean(), color="k", linestyle=":", label="mean over agents")
+            axis.set_xticks(sorted(here.agent.unique()))
+            axis.set_xlim(-0.5, here.agent.max() + 0.5)
+            axis.set_xlabel("agent")
+            title(axis, task)
+        axes[0].set_ylabel("density at the end")
+        legend_below(figure, axes)
+    return Section.of(
+        table(rows), caption(own, "agents.yaml"),
+        study_agents=("Density of each agent's network", figure),
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""What the sections are made from, what they make, and how a score is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+CELL = ["method", "sparsity"]
+ORDER = ["stock", "dense", "mast", "rigl", "rlx2", "set", "ss", "tiny"]
+# Return of uniformly random actions (random_returns.py): on tasks of negative returns a score is
+# counted from there, on the others from 0.
+RANDOM = {"SimpleSpread-3-v0": -704.6, "SimpleSpeakerListener-v0": -158.3}
+NOT_YET = "Not run yet."
+_FIRST = {"results/tickets.yaml": "python benchmarks/study/tickets.py && "}  # makes the file
+
+
+@dataclass(frozen=True)
+class Study:
+    """The tables that ``summarise.py`` writes.
+
+    Attributes:
+        runs: ``summary.csv`` with the share of the dense mean, ``of_dense``.
+        curves: ``curves.csv``.
+        densities: ``densities.csv``.
+        diagnostics: ``diagnostics.csv``.
+    """
+
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    densities: pd.DataFrame
+    diagnostics: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Study:
+        """Read them from a folder."""
+        names = ("summary", "curves", "densities", "diagnostics")
+        runs, *others = (pd.read_csv(folder / f"{name}.csv") for name in names)
+        return cls(of_dense(runs), *others)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A block of the page.
+
+    Attributes:
+        text: Markdown, with the links to its figures.
+        figures: ``{name: figure}``, to be written as ``docs/figures/NAME.png``.
+    """
+
+    text: str
+    figures: dict[str, Figure] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, *parts: str, **figures: tuple[str, Figure]) -> Section:
+        """Paragraphs, after the figures, ``NAME=(title, figure)``."""
+        links = [f"![{title}](figures/{name}.png)" for name, (title, _) in figures.items()]
+        drawn = {name: figure for name, (_, figure) in figures.items()}
+        return cls("\n\n".join([*links, *(part.strip("\n") for part in parts)]), drawn)
+
+
+def of_dense(runs: pd.DataFrame) -> pd.DataFrame:
+    """Each run's score as a share of its task's dense mean, same algorithm and width."""
+    group = ["task", "algorithm", "hidden"]
+    start = runs.task.map(RANDOM).fillna(0.0)
+    gain = runs.final - start
+    dense = gain[runs.method == "dense"].groupby([runs[key] for key in group]).mean()
+    keys = pd.MultiIndex.from_frame(runs[group])
+    return runs.assign(of_dense=gain / dense.reindex(keys).to_numpy())
+
+
+def qmix(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of QMIX with 64 units."""
+    return table[(table.algorithm == "qmix") & (table.hidden == 64)]
+
+
+def plain(
+    runs: pd.DataFrame, sparsities: tuple[float, ...] | None = (0.0, 0.9, 0.95)
+) -> pd.DataFrame:
+    """QMIX, 64 units, the methods of the main table; all sparsities with None."""
+    own = qmix(runs)
+    own = own[own.method.isin(ORDER)]
+    return own if sparsities is None else own[own.sparsity.isin(sparsities)]
+
+
+def cells(own: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    """Method, sparsity and runs of each cell, in the order of the tables."""
+    found = [(str(m), float(s), cell) for (m, s), cell in own.groupby(CELL)]
+    yield from sorted(found, key=lambda cell: (cell[1], ORDER.index(cell[0])))
+
+
+def of_same_seeds(own: pd.DataFrame, among: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose task and seed ``among`` has too."""
+    return own.merge(among[["task", "seed"]].drop_duplicates(), on=["task", "seed"])
+
+
+def caption(runs: pd.DataFrame, *sweeps: str) -> str:
+    """Where a figure or table is from, in a line.
+
+    Args:
+        runs: those in it, a row for each, with their ``commit``.
+        sweeps: files of this folder that ran them.
+    """
+    commits = ", ".join(sorted({f"`{commit}`" for commit in runs.commit.fillna("unknown")}))
+    files = " && ".join(f"{_FIRST.get(s, '')}mast sweep benchmarks/study/{s}" for s in sweeps)
+    count = f"{len(runs)} runs" if len(runs) != 1 else "1 run"
+    return f"*{count} at commit {commits}: `{files}`, then `make study-report`.*"

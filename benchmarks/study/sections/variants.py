@@ -1,0 +1,129 @@
+"""Sparsities (Fig. 8), MAST without its parts, target operators (Fig. 16), other algorithms."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib import rc_context
+
+from epymarl_mast.report.pictures import STYLE
+from sections.drawing import colours_of, draw_curve, draw_interval, legend_below, panels, title
+from sections.study import CELL, NOT_YET, Section, Study, caption, of_same_seeds, plain, qmix
+from sections.wording import mean_interval, share, table
+
+# As summary.csv has them, and as Fig. 16 does.
+OPERATORS = {
+    "mast": "soft_mellowmax",
+    "mast mast.operator=mellowmax": "mellowmax",
+    "mast mast.operator=softmax": "softmax",
+    "mast no_soft_mellowmax": "max",
+}
+
+
+def critical(study: Study) -> Section:
+    """Final score against sparsity, on the tasks that have more than 90 and 95 %."""
+    own = plain(study.runs, sparsities=None)
+    own = own[own.method.isin(["dense", "mast", "rigl", "ss"])]
+    own = own.groupby("task").filter(lambda task: task.sparsity.nunique() > 3)
+    tasks = sorted(own.task.unique())
+    if not tasks:
+        return Section(NOT_YET)
+    colours = colours_of(("mast", "rigl", "ss"))
+    with rc_context(STYLE):
+        figure, [axes] = panels(1, len(tasks), 3.4, 3.2)
+        for task, axis in zip(tasks, axes, strict=True):
+            here = own[own.task == task]
+            level = here[here.method == "dense"].final.mean()
+            axis.axhline(level, color="k", linestyle=":", label="dense")
+            for nth, (method, colour) in enumerate(colours.items()):
+                mine = here[here.method == method].groupby("sparsity").final
+                axis.plot(100 * mine.mean().index, mine.mean(), color=colour, linewidth=1)
+                for at, (sparsity, scores) in enumerate(mine):
+                    beside = 100 * float(str(sparsity)) + 0.25 * (nth - 1)
+                    draw_interval(axis, beside, scores, colour, label=None if at else method)
+            title(axis, task)
+            axis.set_xlabel("sparsity, %")
+        axes[0].set_ylabel("final score")
+        legend_below(figure, axes)
+    rows = [
+        {"task": task, "method": method, "sparsity": share(sparsity), **_score(cell)}
+        for (task, method, sparsity), cell in own.groupby(["task", *CELL])
+    ]
+    return Section.of(
+        table(rows), caption(own, "main.yaml", "sparsities.yaml"),
+        study_sparsity=("Final score against sparsity", figure),
+    )  # fmt: skip
+
+
+def parts(study: Study) -> Section:
+    """MAST without each of its parts."""
+    own = _beside_mast(study.runs, study.runs.method.str.startswith("mast no_"))
+    if own.empty:
+        return Section(NOT_YET)
+    rows = [
+        {"task": task, "method": method, "sparsity": share(sparsity), **_score(cell)}
+        for (task, method, sparsity), cell in own.groupby(["task", *CELL])
+    ]
+    return Section.of(table(rows), caption(own, "main.yaml", "parts.yaml"))
+
+
+def operators(study: Study) -> Section:
+    """MAST with each of the target operators."""
+    own = _beside_mast(study.runs, study.runs.method.isin(OPERATORS))
+    if own.empty:
+        return Section(NOT_YET)
+    own = own.assign(operator=own.method.map(OPERATORS))
+    rows = [
+        {"task": task, "operator": operator, "sparsity": share(sparsity), **_score(cell)}
+        for (task, operator, sparsity), cell in own.groupby(["task", "operator", "sparsity"])
+    ]
+    keys = ["task", "method", "sparsity", "seed"]
+    curves = qmix(study.curves).merge(own[keys], on=keys)
+    tasks = sorted(own.task.unique())
+    colours = colours_of(OPERATORS)
+    with rc_context(STYLE):
+        figure, [axes] = panels(1, len(tasks), 3.4, 2.9)
+        for task, axis in zip(tasks, axes, strict=True):
+            for method, operator in OPERATORS.items():
+                here = curves[(curves.task == task) & (curves.method == method)]
+                draw_curve(axis, here, colours[method], operator)
+            title(axis, task)
+        axes[0].set_ylabel("test return")
+        legend_below(figure, axes)
+    return Section.of(
+        table(rows), caption(own, "main.yaml", "parts.yaml"),
+        study_operators=("Learning curves by target operator", figure),
+    )  # fmt: skip
+
+
+def others(study: Study) -> Section:
+    """Other algorithms and widths."""
+    runs = study.runs
+    own = runs[(runs.algorithm != "qmix") | (runs.hidden != 64)]
+    if own.empty:
+        return Section(NOT_YET)
+    rows = [
+        {
+            "task": task, "algorithm": algorithm, "hidden": str(hidden), "method": method,
+            "sparsity": share(sparsity), **_score(cell),
+        }
+        for (task, algorithm, hidden, method, sparsity), cell in own.groupby(
+            ["task", "algorithm", "hidden", *CELL]
+        )
+    ]  # fmt: skip
+    return Section.of(table(rows), caption(own, "algorithms.yaml", "width.yaml"))
+
+
+def _beside_mast(runs: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
+    """Wanted runs of QMIX with 64 units, and MAST's by the same sparsities and seeds."""
+    own = qmix(runs[wanted | (runs.method == "mast")])
+    others = own[own.method != "mast"]
+    own = of_same_seeds(own, others)
+    return own[own.sparsity.isin([0.0, *others.sparsity])]
+
+
+def _score(cell: pd.DataFrame) -> dict[str, str]:
+    return {
+        "score [95 %]": mean_interval(cell.final),
+        "of dense": "–" if cell.of_dense.isna().any() else f"{cell.of_dense.mean():.1%}",
+        "runs": str(len(cell)),
+    }

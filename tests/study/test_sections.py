@@ -1,0 +1,269 @@
+"""Sections of docs/results.md, from made-up tables; and that the page is of the study's own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib import colors
+
+REPOSITORY = Path(__file__).parents[2]
+STUDY = REPOSITORY / "benchmarks" / "study"
+PARTS = ("study", "wording", "drawing", "main_table", "variants", "networks", "diagnostics")
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """``{name: module}`` of report.py and of sections/, as when report.py is run."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(STUDY))
+    try:
+        yield {
+            "report": importlib.import_module("report"),
+            **{name: importlib.import_module(f"sections.{name}") for name in PARTS},
+        }
+    finally:
+        sys.path.remove(str(STUDY))
+        for name in set(sys.modules) - before:
+            if name == "report" or name.partition(".")[0] == "sections":
+                del sys.modules[name]
+
+
+SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0,
+          "size_ratio": 0.05, "flops_train_ratio": 0.05}  # fmt: skip
+RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
+CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
+DENSITIES = ["task", "seed", "agent", "density"]
+DIAGNOSTICS = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
+
+
+@pytest.fixture
+def make_study(modules):
+    def make(runs=(), densities=(), diagnostics=()):
+        """Runs are (task, method, sparsity, seed, final, changes...); each has a curve."""
+        rows = [
+            {
+                **SCORES,
+                **dict(zip(RUNS[:5], run[:5], strict=True)),
+                **(run[5] if len(run) > 5 else {}),
+            }
+            for run in runs
+        ]
+        curves = [{**row, "step": s, "value": row["final"]} for row in rows for s in (0, 10_000)]
+        return modules["study"].Study(
+            modules["study"].of_dense(pd.DataFrame(rows, columns=RUNS)),
+            pd.DataFrame(curves, columns=CURVES),
+            pd.DataFrame(list(densities), columns=DENSITIES),
+            pd.DataFrame(list(diagnostics), columns=DIAGNOSTICS),
+        )
+
+    return make
+
+
+def rows_of(section):
+    """``[{column: text}]`` of a section's table."""
+    lines = [line for line in section.text.splitlines() if line.startswith("|")]
+    header, _, *rows = ([c.strip() for c in line.strip("|").split(" | ")] for line in lines)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def lines_of(axis):
+    """``{label: (colour, last value)}`` of the curves of a panel."""
+    return {
+        line.get_label(): (colors.to_hex(line.get_color()).upper(), line.get_ydata()[-1])
+        for line in axis.get_lines()
+    }
+
+
+def test_without_runs_every_section_says_so(modules, make_study):
+    study = make_study()
+    for name, make in modules["report"].BLOCKS.items():
+        assert make(study) == modules["study"].Section("Not run yet."), name
+
+
+def test_scores_are_shares_of_their_own_dense_runs(modules, make_study, monkeypatch):
+    monkeypatch.setattr(modules["study"], "RANDOM", {"b": -30.0})
+    shares = make_study(
+        [
+            ("a", "dense", 0.0, 1, 0.8), ("a", "dense", 0.0, 2, 0.4), ("a", "mast", 0.9, 1, 0.9),
+            ("a", "mast", 0.9, 1, 0.9, {"hidden": 256}),
+            ("b", "dense", 0.0, 1, -10.0), ("b", "mast", 0.9, 1, -15.0),
+        ]
+    ).runs.of_dense  # fmt: skip
+    assert shares[2] == pytest.approx(0.9 / 0.6)
+    assert pd.isna(shares[3])  # no dense runs of that width
+    assert shares[5] == pytest.approx(0.75)
+
+
+def test_wall_time_is_a_mean_over_tasks_of_that_of_stock(modules, make_study):
+    study = make_study(
+        [
+            ("a", "stock", 0.0, 1, 0.8, {"wall_s": 100.0}),
+            ("a", "stock", 0.0, 2, 0.8, {"wall_s": 300.0}),
+            ("b", "stock", 0.0, 1, 0.8, {"wall_s": 50.0}),
+            ("a", "dense", 0.0, 1, 0.8), ("b", "dense", 0.0, 1, 0.8), ("c", "dense", 0.0, 1, 0.8),
+            ("a", "mast", 0.9, 1, 0.8, {"wall_s": 100.0}),
+            ("b", "mast", 0.9, 1, 0.8, {"wall_s": 10.0}),
+            ("b", "mast", 0.9, 2, 0.8, {"wall_s": 20.0}),
+        ]
+    )  # fmt: skip
+    found = {row["method"]: row for row in rows_of(modules["main_table"].main_table(study))}
+    assert found["stock"]["wall time, of stock dense"] == "1.00"
+    assert found["mast"]["wall time, of stock dense"] == "0.40"  # of 100/200 and 15/50
+    assert found["dense"]["wall time, of stock dense"] == "–"  # no stock runs on c
+
+
+def test_a_caption_has_commits_and_commands(modules):
+    runs = pd.DataFrame({"commit": ["b", "a", "b", None]})
+    assert modules["study"].caption(runs, "main.yaml", "results/tickets.yaml") == (
+        "*4 runs at commit `a`, `b`, `unknown`: `mast sweep benchmarks/study/main.yaml && "
+        "python benchmarks/study/tickets.py && mast sweep "
+        "benchmarks/study/results/tickets.yaml`, then `make study-report`.*"
+    )
+
+
+def test_sparsities_have_a_panel_for_each_task_with_more_than_two(modules, make_study):
+    runs = [("a", "dense", 0.0, 1, 0.9), ("b", "dense", 0.0, 1, 0.9)]
+    runs += [("a", "mast", s, 1, 1 - s) for s in (0.8, 0.9, 0.95, 0.975)]
+    runs += [("b", "mast", s, 1, 1 - s) for s in (0.9, 0.95)]
+    section = modules["variants"].critical(make_study(runs))
+    assert [row["sparsity"] for row in rows_of(section)] == ["dense", "80 %", "90 %", "95 %",
+                                                             "97.5 %"]  # fmt: skip
+    [axis] = section.figures["study_sparsity"].axes
+    assert axis.get_title(loc="left") == "a"
+    curve = next(line for line in axis.get_lines() if len(line.get_xdata()) == 4)
+    assert list(curve.get_xdata()) == pytest.approx([80, 90, 95, 97.5])
+    assert list(curve.get_ydata()) == pytest.approx([0.2, 0.1, 0.05, 0.025])
+
+
+def test_operators_include_max_and_mast_by_the_same_seeds(modules, make_study):
+    runs = [("a", "dense", 0.0, 1, 1.0)]
+    runs += [("a", "mast", 0.95, seed, 0.1 * seed) for seed in (1, 2, 3)]
+    runs += [("a", "mast no_soft_mellowmax", 0.95, seed, 0.5) for seed in (1, 3)]
+    runs += [("a", "mast mast.operator=softmax", 0.95, 1, 0.7)]
+    section = modules["variants"].operators(make_study(runs))
+    found = {row["operator"]: row for row in rows_of(section)}
+    assert {k: v["runs"] for k, v in found.items()} == {
+        "soft_mellowmax": "2", "max": "2", "softmax": "1",
+    }  # fmt: skip
+    assert found["soft_mellowmax"]["score [95 %]"].startswith("0.200 [0.100, 0.300]")
+    assert found["softmax"]["of dense"] == "70.0%"
+    drawn = lines_of(section.figures["study_operators"].axes[0])
+    assert {k: round(value, 6) for k, (_, value) in drawn.items()} == {
+        "soft_mellowmax": 0.2, "max": 0.5, "softmax": 0.7,
+    }  # fmt: skip
+
+
+def test_tickets_are_compared_by_the_seeds_that_have_one(modules, make_study):
+    runs = [("a", "mast", 0.95, seed, 0.9) for seed in (1, 2)]
+    runs += [("a", "mast", 0.9, 1, 0.1), ("b", "mast", 0.95, 1, 0.1)]
+    runs += [("a", "mast winning ticket", 0.95, 1, 0.8)]
+    runs += [("a", "mast no_topology_evolution", 0.95, seed, 0.3) for seed in (1, 2)]
+    section = modules["networks"].tickets(make_study(runs))
+    assert [(r["task"], r["ticket"].split()[0], r["score [95 %]"], r["runs"])
+            for r in rows_of(section)] == [
+        ("a", "cheating", "0.900", "1"), ("a", "winning", "0.800", "1"),
+        ("a", "random", "0.300", "1"),
+    ]  # fmt: skip
+    assert "3 runs at commit `abc`" in section.text
+    [axis] = section.figures["study_tickets"].axes
+    drawn = {label: value for label, (_, value) in lines_of(axis).items()}
+    assert drawn == {"cheating": 0.9, "winning": 0.8, "random": 0.3}
+
+
+def test_the_density_of_each_agent_is_a_mean_over_runs(modules, make_study):
+    runs = [("a", "mast per_agent", 0.9, seed, 0.9) for seed in (1, 2)]
+    densities = [("a", 1, 0, 0.05), ("a", 2, 0, 0.07), ("a", 1, 1, 0.15), ("a", 2, 1, 0.13)]
+    section = modules["networks"].agents(make_study(runs, densities))
+    assert [(r["agent"], r["density"], r["runs"]) for r in rows_of(section)] == [
+        ("0", "0.060 ± 0.014", "2"), ("1", "0.140 ± 0.014", "2"),
+    ]  # fmt: skip
+    assert "2 runs at commit `abc`" in section.text
+    assert "study_agents" in section.figures
+
+
+def logged(task, method, seed, **series):
+    """Rows of diagnostics.csv: metric=[value at step 0, at 10 000, ...]."""
+    return [
+        (task, method, 0.95, seed, "abc", metric, 10_000 * i, value)
+        for metric, values in series.items()
+        for i, value in enumerate(values)
+    ]
+
+
+def test_overestimation_is_the_difference_within_each_run(modules, make_study, monkeypatch):
+    monkeypatch.setattr(modules["diagnostics"], "LAST", 2)
+    rows = [
+        *logged("a", "mast", 1, mast_value_estimated=[9, 3, 5], mast_value_realised=[0, 2, 2]),
+        *logged("a", "mast", 2, mast_value_estimated=[9, 4, 4], mast_value_realised=[0, 4, 4]),
+        *logged("a", "mast no_dual_buffers", 1, mast_value_estimated=[7]),  # not of this figure
+    ]
+    section = modules["diagnostics"].overestimation(make_study(diagnostics=rows))
+    [row] = rows_of(section)
+    assert (row["estimated"], row["realised"], row["runs"]) == ("4.000", "3.000", "2")
+    assert row["estimated − realised [95 %]"] == "1.000 [0.000, 2.000]"
+    values, difference = section.figures["study_overestimation"].axes
+    estimated, realised = values.get_lines()
+    assert list(estimated.get_ydata()) == [9.0, 3.5, 4.5]
+    assert list(realised.get_ydata()) == [0.0, 3.0, 3.0]
+    assert list(difference.get_lines()[0].get_ydata()) == [9.0, 0.5, 1.5]
+
+
+def test_buffers_are_compared_where_both_were_run(modules, make_study):
+    one, two = "mast no_dual_buffers", "mast"
+    rows = [
+        *logged("a", one, 1, mast_distance_batch=[0.8, 0.4], test_return_mean=[0.0, 1.0]),
+        *logged("a", two, 1, mast_distance_batch=[0.7, 0.3], mast_distance_large=[0.8, 0.4],
+                mast_distance_newest=[0.4, 0.2], test_return_mean=[0.5, 1.5]),
+        *logged("b", two, 1, mast_distance_batch=[0.7]),
+    ]  # fmt: skip
+    section = modules["diagnostics"].dual_buffers(make_study(diagnostics=rows))
+    two_buffers, one_buffer = rows_of(section)
+    assert one_buffer == {
+        "task": "a", "buffers": "one", "distance: batch": "0.600", "distance: large": "–",
+        "distance: newest": "–", "score [95 %]": "0.500", "runs": "1",
+    }  # fmt: skip
+    assert two_buffers == {
+        "task": "a", "buffers": "two", "distance: batch": "0.500", "distance: large": "0.600",
+        "distance: newest": "0.300", "score [95 %]": "1.000", "runs": "1",
+    }  # fmt: skip
+    distance, score = section.figures["study_buffers"].axes
+    last = {label: value for label, (_, value) in lines_of(distance).items()}
+    assert last == {
+        "one buffer: batch": 0.4, "two buffers: batch": 0.3,
+        "two buffers: its part from the large one": 0.4,
+        "two buffers: its part from the small one": 0.2,
+    }  # fmt: skip
+    assert {value for _, value in lines_of(score).values()} == {1.0, 1.5}
+
+
+def test_a_method_has_the_same_colour_in_every_figure(modules):
+    colours_of, order = modules["drawing"].colours_of, modules["study"].ORDER
+    all_of_them = colours_of(order)
+    assert len(set(all_of_them.values())) == len(order)
+    some = colours_of(["x", "mast", "y", "dense"])
+    assert (some["mast"], some["dense"]) == (all_of_them["mast"], all_of_them["dense"])
+    assert len(set(some.values())) == 4
+
+
+def test_a_section_without_a_block_is_named(modules):
+    section = modules["study"].Section("text")
+    page = "before\n<!-- one -->\n\nold\n\n<!-- end -->\nafter\n"
+    filled = modules["report"].filled
+    assert filled(page, {"one": section}) == page.replace("old", "text")
+    with pytest.raises(ValueError, match="the page has no block <!-- two -->"):
+        filled(page, {"one": section, "two": section})
+
+
+def test_the_page_has_the_sections_of_the_study(modules):
+    """``make study-report`` was run after the last change of the tables."""
+    study = modules["study"].Study.read(STUDY)
+    page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    for name, make in modules["report"].BLOCKS.items():
+        section = make(study)
+        assert f"<!-- {name} -->\n\n{section.text}\n\n<!-- end -->" in page, name
+        for figure in section.figures:
+            assert (REPOSITORY / "docs" / "figures" / f"{figure}.png").is_file(), figure
