@@ -68,8 +68,11 @@ class ValueEstimates:
             batch: the host's episode batch.
 
         Returns:
-            ``{metric: number}`` after the last episode of an evaluation, else nothing.
+            ``{metric: number}`` after the last episode of an evaluation, else nothing. Nothing
+            either before the first update: the networks have no unit of reward yet.
         """
+        if learner.training_steps == 0:
+            return {}
         estimated, realised, mask = estimated_and_realised(learner, batch)
         self._estimated += float((estimated * mask).sum())
         self._realised += float(realised.sum())  # 0 outside the mask

@@ -111,6 +111,7 @@ def test_means_are_over_the_steps_of_an_evaluation(known_values, make_batch):
     short = one_episode(ended=True)
     short["filled"][0, 3] = 0  # two transitions, the second ends it
     short["terminated"][0] = torch.tensor([0, 1, 0, 0, 0, 0]).view(6, 1)
+    learner.training_steps = 1
     assert estimates.see(learner, batch) == {}
     found = estimates.see(learner, make_batch(episodes=1, **short))
     assert found == {
@@ -118,6 +119,14 @@ def test_means_are_over_the_steps_of_an_evaluation(known_values, make_batch):
         "mast_value_realised": pytest.approx((3 + 4 + 4 + 2 + 2) / 5),
     }
     assert estimates.see(learner, batch) == {}  # the next evaluation starts anew
+
+
+def test_there_are_none_before_the_first_update(known_values):
+    learner, batch = known_values(ended=True)
+    estimates = ValueEstimates(episodes=1)
+    assert estimates.see(learner, batch) == {}
+    learner.training_steps = 1
+    assert estimates.see(learner, batch) != {}
 
 
 ENGINES = ["host", "masked", *(["sparse"] if kernels.available() else [])]
@@ -209,6 +218,6 @@ def test_a_run_logs_them_and_learns_the_same(mast_train, records, tmp_path, runn
     assert on.keys() - off.keys() == added
     assert off["loss"] == on["loss"]
     assert off["test_return_mean"] == on["test_return_mean"]
-    assert len(on["mast_value_estimated"]) == len(on["test_return_mean"])
+    assert len(on["mast_value_estimated"]) == len(on["test_return_mean"]) - 1  # the untrained
     assert len(on["mast_distance_batch"]) == len(on["loss"])
     assert all(0 <= share <= 1 for share in on["mast_distance_newest"])
