@@ -98,6 +98,8 @@ def _observer_class() -> Any:
         def log_metrics(self, metrics_by_name: Mapping[str, Any], info: Any) -> None:
             """In turn: Sacred waits 2 s for its heartbeat, then it ends the run beside it."""
             self._unsent.extend(metrics_by_name.items())
+            if not self._unsent:
+                return  # nothing is asked of the server: no sign that it is there
             with self._sending, self._watched():
                 while self._unsent:
                     name, values = self._unsent[0]
@@ -116,19 +118,26 @@ def _observer_class() -> Any:
 
         def save(self) -> None:
             with self._watched():
-                self.runs.update_one({"_id": self.run_entry["_id"]}, {"$set": self.run_entry})
+                self._store()
 
         def final_save(self, attempts: int) -> None:
-            """Once: an answer was waited for at the last heartbeat too."""
+            """Once: an answer was waited for at the last heartbeat too.
+
+            Sacred's own ends in an error if it is away by then, as no folder for a pickle is set.
+            """
             self.log_metrics({}, self.run_entry["info"])
             if not self._away:
                 with self._watched():
-                    super().final_save(attempts=1)
+                    self._store()
             if self._away:
                 warn(
                     f"MongoDB at {self._address} is away: its record of run "
                     f"{self.run_entry['_id']} is incomplete, that in files is complete"
                 )
+
+        def _store(self) -> None:
+            key = {"_id": self.run_entry["_id"]}
+            self.runs.update_one(key, {"$set": self.run_entry}, upsert=True)
 
         @contextmanager
         def _watched(self) -> Iterator[None]:
