@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from epymarl_mast import targets
 from epymarl_mast.controllers.sequence import run_agents
-from epymarl_mast.replay import Joined, Parts, copy_episodes
+from epymarl_mast.replay import Copies, Joined, copy_episodes
 from epymarl_mast.sparse import ParameterVector
 from epymarl_mast.sparse.kernels import (
     AgentInputs,
@@ -88,9 +88,9 @@ class HostEngine:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
 
-    def copy_episodes(self, parts: Parts, out: Tensor) -> None:
+    def copy_episodes(self, copies: Copies) -> None:
         """See :func:`epymarl_mast.replay.copy_episodes`."""
-        copy_episodes(parts, out)
+        copy_episodes(copies)
 
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         """Where the task ended and what is inside the episodes, both (B, T, 1) float.
@@ -169,6 +169,14 @@ class HostEngine:
                 of them is dense.
             vectors: of the networks that are trained as one, see :mod:`.trained`.
         """
+
+    def of_dense_gradients(self, vectors: Vectors) -> HostEngine:
+        """The engine of an update that needs the gradient at every position: itself if it can.
+
+        Args:
+            vectors: as of :meth:`follow`.
+        """
+        return self
 
 
 class MaskedEngine(HostEngine):

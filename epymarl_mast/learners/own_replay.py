@@ -11,7 +11,7 @@ from epymarl_mast.learners.batch import Transitions, episode_batch
 from epymarl_mast.learners.engines import HostEngine, agent_inputs
 from epymarl_mast.learners.regression import greedy_actions
 from epymarl_mast.options import MastOptions
-from epymarl_mast.replay import OnlineBuffer, join_episodes
+from epymarl_mast.replay import OnlineBuffer, Room, join_episodes
 
 
 class OwnReplay:
@@ -36,7 +36,7 @@ class OwnReplay:
             device="cpu" if args.buffer_cpu_only else args.device,
         )
         self.distance = 0.0
-        self._room: dict[str, torch.Tensor] = {}
+        self._room = Room()
 
     def batch(self, sample: Any, engine: HostEngine) -> Any:
         """The batch of an update.

@@ -88,6 +88,7 @@ class MastQLearner:
         )
         if self.engine.gradient_is_masked:  # the sparse engine: on the CPU, with kernels
             self.trained.use_kernels()
+        self.dense_engine = self.engine.of_dense_gradients(self.trained.vectors)
         self.follow_masks()
         say(logger, f"mast.engine: {self.engine.name} ({why})")
         if self.options.tiny:
@@ -225,7 +226,7 @@ class MastQLearner:
     def _engine_for(self, t_env: int) -> HostEngine:
         """The engine of the next update: one that evolves the topology needs dense gradients."""
         due = self.networks.topology.due(self.training_steps + 1, t_env)
-        return self.masked_engine if due and self.engine.gradient_is_masked else self.engine
+        return self.dense_engine if due else self.engine
 
     def _fit(self, update: Update, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Metrics]:
         """Values (B, T, C), TD errors (B, T, C) and the loss, whose gradients are computed."""

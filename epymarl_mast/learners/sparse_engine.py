@@ -12,13 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from epymarl_mast import targets
-from epymarl_mast.learners.engines import HostEngine, Vectors
+from epymarl_mast.learners.engines import HostEngine, MaskedEngine, Vectors
 from epymarl_mast.learners.trained import networks_in
-from epymarl_mast.replay import Parts
+from epymarl_mast.replay import Copies
 from epymarl_mast.sparse import kernels
 from epymarl_mast.sparse.kernels import AgentInputs, Fit, SparseAgent, SparseMatrix, SparseMixer
 
 Named = TypeVar("Named")
+
+# Weights. Torch's dense products are as fast from 256 hidden units on; at 64 these take two thirds.
+_ALL_KEPT_UP_TO = 200_000
 
 
 class SparseEngine(HostEngine):
@@ -42,6 +45,13 @@ class SparseEngine(HostEngine):
             self._patterns[network][parameter] = SparseMatrix.from_mask(mask)
         self._agents.clear()
         self._mixers.clear()
+
+    def of_dense_gradients(self, vectors: Vectors) -> HostEngine:
+        if sum(vector.tensor.numel() for vector in vectors.values()) > _ALL_KEPT_UP_TO:
+            return MaskedEngine()
+        engine = SparseEngine()  # to which no mask is told: it takes absent weights for kept zeros
+        engine.follow({}, vectors)
+        return engine
 
     def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
@@ -76,8 +86,8 @@ class SparseEngine(HostEngine):
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         return kernels.soft_mellowmax(q, available, alpha, omega)
 
-    def copy_episodes(self, parts: Parts, out: Tensor) -> None:
-        kernels.copy_episodes(parts, out)
+    def copy_episodes(self, copies: Copies) -> None:
+        kernels.copy_episodes(copies)
 
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         return kernels.real_steps(filled, ended, as_host=as_host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,36 +12,55 @@ from epymarl_mast.replay.online_buffer import Drawn
 
 Fields = Mapping[str, Tensor]
 Parts = Sequence[tuple[Tensor, Tensor]]
+Copies = Sequence[tuple[Parts, Tensor]]
 
 
-def copy_episodes(parts: Parts, out: Tensor) -> None:
-    """Write episodes that lie in several tensors into one.
+@dataclass
+class Room:
+    """What is kept from one joined batch to the next; empty at first.
+
+    Attributes:
+        memory: a tensor (B, >= T, ...) of each field; batches are views of it, and the next one
+            overwrites them. New memory for every batch costs more than the copies.
+        read: the fields that the last batch was asked for. The next joins them all together when
+            it is asked for one: a call each would cost more than the copies too.
+        all_of_first: 0, 1, … of its first part's episodes.
+    """
+
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    read: dict[str, None] = field(default_factory=dict)
+    all_of_first: Tensor = field(default_factory=lambda: torch.arange(0))
+
+
+def copy_episodes(copies: Copies) -> None:
+    """Write episodes that lie in several tensors into one, for several fields.
 
     Args:
-        parts: tensors (·, ·, ...) with the indices (·,) of the episodes in each.
-        out: (B, T, ...) for all of them in turn, each cut to T steps or followed by zeros.
+        copies: of each field its parts and where they go: tensors (·, ·, ...) with the indices (·,)
+            of the episodes in each, and (B, T, ...) for all of them in turn, each cut to T steps or
+            followed by zeros.
     """
-    start = 0
-    for field, indices in parts:
-        rows, steps = out[start : start + len(indices)], min(field.shape[1], out.shape[1])
-        rows[:, :steps] = field[:, :steps].index_select(0, indices.to(field.device))
-        rows[:, steps:] = 0
-        start += len(indices)
+    for parts, out in copies:
+        start = 0
+        for stored, indices in parts:
+            rows, steps = out[start : start + len(indices)], min(stored.shape[1], out.shape[1])
+            rows[:, :steps] = stored[:, :steps].index_select(0, indices.to(stored.device))
+            rows[:, steps:] = 0
+            start += len(indices)
 
 
 def join_episodes(
     first: Fields,
     second: Fields,
-    room: dict[str, Tensor] | None = None,
-    copy: Callable[[Parts, Tensor], None] = copy_episodes,
+    room: Room | None = None,
+    copy: Callable[[Copies], None] = copy_episodes,
 ) -> Joined:
     """One batch with the episodes of both, padded with zeros to the longer of the two.
 
     Args:
         first: ``{field: (B1, T1, ...)}``.
         second: ``{field: (B2, T2, ...)}`` with the same fields.
-        room: where results are kept, empty at first: the batch is then made of views of it, which
-            the next call with it overwrites. New memory for every batch costs more than the copy.
+        room: what is kept for the next call with it.
         copy: :func:`copy_episodes`, or what does the same.
 
     Returns:
@@ -49,10 +69,10 @@ def join_episodes(
     Raises:
         ValueError: naming a field that only one of them has.
     """
-    odd = sorted(first.keys() ^ second.keys())
+    odd = sorted(set(first) ^ set(second))
     if odd:
         raise ValueError(f"field {odd[0]!r} is in one of the two batches only")
-    return Joined(first, second, {} if room is None else room, copy)
+    return Joined(first, second, Room() if room is None else room, copy)
 
 
 class Joined(Mapping[str, Tensor]):
@@ -63,22 +83,24 @@ class Joined(Mapping[str, Tensor]):
     """
 
     def __init__(
-        self,
-        first: Fields,
-        second: Fields,
-        room: dict[str, Tensor],
-        copy: Callable[[Parts, Tensor], None],
+        self, first: Fields, second: Fields, room: Room, copy: Callable[[Copies], None]
     ) -> None:
         self._parts = (first, second)
         self._room = room
         self._copy = copy
         self._joined: dict[str, Tensor] = {}
-        self._all_of_first = torch.arange(len(next(iter(first.values()))))
-        self.steps = max(_steps(first), _steps(second))
+        self._expected, room.read = room.read, {}
+        size, time = next(iter(first.values())).shape[:2]
+        if len(room.all_of_first) != size:
+            room.all_of_first = torch.arange(size)
+        self.steps = max(time, _steps(second))
 
     def __getitem__(self, key: str) -> Tensor:
+        self._room.read[key] = None
         if key not in self._joined:
-            self._joined[key] = self._join(key)
+            others = [k for k in self._expected if k != key and k in self]
+            self._expected = {}
+            self._join([key, *others])
         return self._joined[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -107,23 +129,24 @@ class Joined(Mapping[str, Tensor]):
             last = second.stored(key), second.indices
         else:
             last = second[key], torch.arange(len(second[key]))
-        return (first, self._all_of_first), last
+        return (first, self._room.all_of_first), last
 
-    def _join(self, key: str) -> Tensor:
-        parts = self._places(key)
-        first, _ = parts[0]
-        shape = (sum(len(own) for _, own in parts), self.steps, *first.shape[2:])
-        joined = _part_of(self._room, key, first, shape)
-        self._copy(parts, joined)
-        return joined
+    def _join(self, keys: Sequence[str]) -> None:
+        copies = [(self._places(key), self._memory_of(key)) for key in keys]
+        self._copy(copies)
+        self._joined.update(zip(keys, (out for _, out in copies), strict=True))
 
-
-def _part_of(room: dict[str, Tensor], key: str, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A view (B, T, ...) of the memory of a field, which grows with the longest batch."""
-    kept = room.get(key)
-    if kept is None or len(kept) != shape[0] or kept.shape[1] < shape[1]:
-        kept = room[key] = like.new_empty(shape)
-    return kept[:, : shape[1]]
+    def _memory_of(self, key: str) -> Tensor:
+        """(B, T, ...): a view of the memory of a field, which grows with the longest batch."""
+        first, second = self._parts
+        like, memory = first[key], self._room.memory
+        episodes = len(like) + (
+            len(second.indices) if isinstance(second, Drawn) else len(second[key])
+        )
+        kept = memory.get(key)
+        if kept is None or len(kept) != episodes or kept.shape[1] < self.steps:
+            kept = memory[key] = like.new_empty((episodes, self.steps, *like.shape[2:]))
+        return kept if kept.shape[1] == self.steps else kept[:, : self.steps]
 
 
 def _steps(batch: Fields) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,7 +73,7 @@ class OnlineBuffer:
         """As :meth:`sample`, but a field is copied when it is read; until the next insertion."""
         if size > len(self):
             raise ValueError(f"cannot draw {size} episodes from {len(self)}")
-        drawn = torch.randperm(len(self), generator=self.generator)[:size].tolist()
+        drawn = torch.randperm(len(self), generator=self.generator).numpy()[:size].tolist()
         return Drawn(self._store, [self._places[i] for i in drawn])
 
     def returns(self) -> list[float]:
@@ -165,7 +166,7 @@ class Drawn(Mapping[str, Tensor]):
 
     def __init__(self, store: Fields, places: Iterable[tuple[int, int]]) -> None:
         indices, steps = zip(*places, strict=True)
-        self.indices = torch.tensor(indices)
+        self.indices = torch.from_numpy(np.array(indices, np.int64))  # a third of torch.tensor
         self.steps = int(max(steps))
         self._store = store
 
@@ -178,6 +179,9 @@ class Drawn(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._store)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._store
 
     def stored(self, key: str) -> Tensor:
         """The whole field of the store; zero after the end of each episode."""

@@ -84,9 +84,12 @@ def drop_and_grow(
 
 def _largest(score: Tensor, candidates: Tensor, count: int) -> Tensor:
     """Mask of the ``count`` highest scores among ``candidates``."""
+    if count == 0:
+        return torch.zeros_like(candidates)
     # -inf, not 0: an inactive weight is 0 and must never tie with an active weight of value 0.
     ranked = score.masked_fill(~candidates, -torch.inf).flatten()
-    order = torch.argsort(ranked, descending=True, stable=True)
-    chosen = torch.zeros_like(candidates).flatten()
-    chosen[order[:count]] = True
-    return chosen.view_as(candidates)
+    lowest = ranked.kthvalue(len(ranked) - count + 1).values
+    above = ranked > lowest
+    tied = (ranked == lowest).nonzero().flatten()[: count - int(above.sum())]
+    above[tied] = True
+    return above.view_as(candidates)

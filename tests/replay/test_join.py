@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epymarl_mast.replay import OnlineBuffer, copy_episodes, join_episodes
+from epymarl_mast.replay import OnlineBuffer, Room, copy_episodes, join_episodes
 from epymarl_mast.targets import td_lambda
 
 
@@ -93,7 +93,7 @@ def test_fields_with_more_axes_are_padded_along_time_only():
 
 @given(st.lists(two_batches(), min_size=2, max_size=4))
 def test_memory_that_is_kept_makes_no_difference(pairs):
-    room = {}
+    room = Room()
     for first, second in pairs:
         joined = join_episodes(first, second, room)
 
@@ -154,14 +154,30 @@ def test_no_places_where_a_part_is_shorter_or_copied():
 
 def test_a_field_that_nothing_reads_is_not_copied():
     first, second = make_batch([6], 6, seed=0), make_batch([6, 5, 6], 6, seed=1)
-    room = {}
+    room = Room()
 
     joined = join_episodes(first, drawn(second, 3), room)
     joined.places("value")
     assert set(joined) == set(first)
-    assert room == {}
+    assert room.memory == {}
     assert joined["reward"] is joined["reward"]
-    assert set(room) == {"reward"}
+    assert set(room.memory) == {"reward"}
+
+
+def test_what_the_last_batch_was_asked_for_is_joined_together():
+    first, second = make_batch([6], 6, seed=0), make_batch([6, 5, 6], 6, seed=1)
+    room, copied = Room(), []
+
+    def copy(copies):
+        copied.append(len(copies))
+        copy_episodes(copies)
+
+    for read in (["reward", "filled"], ["filled", "reward"], ["value"], ["value", "filled"]):
+        joined = join_episodes(first, drawn(second, 3), room, copy)
+        for key in read:
+            assert torch.equal(joined[key], join_episodes(first, drawn(second, 3))[key])
+
+    assert copied == [1, 1, 2, 3, 1, 1]
 
 
 @pytest.mark.parametrize("field", ["value", "terminated", "filled"])
@@ -175,8 +191,10 @@ def test_the_compiled_copy_is_that_of_torch(field, steps):
     indices = map(torch.tensor, ([0, 1, 2], [2, 0], [3]))
     parts = list(zip(fields, indices, strict=True))
     ours, expected = (torch.full((6, steps, 1), 7, dtype=first.dtype) for _ in range(2))
+    first_alone = torch.ones_like(first)
 
-    kernels.copy_episodes(parts, ours)
-    copy_episodes(parts, expected)
+    kernels.copy_episodes([(parts, ours), (parts[:1], first_alone)])
+    copy_episodes([(parts, expected)])
 
     assert torch.equal(ours, expected)
+    assert torch.equal(first_alone, first)

@@ -78,6 +78,7 @@ def loops() -> SimpleNamespace:
         optimizer_loops.rmsprop_step,
         optimizer_loops.sgd_step,
         episode_loops.copy_episodes,
+        episode_loops.rows_of_episodes,
         decision_loops.append_network,
         decision_loops.decide,
     )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes
 from epymarl_mast.sparse.kernels.memory import place
 
@@ -48,15 +49,16 @@ class Scattered:
         """As :func:`_rows`; places in other tensors than the first are counted from its address."""
         first = self.parts[0][0]
         where, (_, by_time, by_agent, _) = place(first)
-        starts = []
+        parts = []
         for tensor, indices in self.parts:
             by_episode, *others = tensor.stride()
             if others != [by_time, by_agent, 1]:
                 return _rows(self.join(), lanes)
             away = (tensor.data_ptr() - where) // first.element_size()
-            starts.append(away + by_episode * indices.numpy())
-        places = np.concatenate(starts)[lanes.pairs[0]] + by_agent * lanes.pairs[1]
-        return where, places, by_time, first.shape[-1]
+            parts.append((away, by_episode, indices.data_ptr(), len(indices)))
+        rows = np.empty(lanes.pairs.shape[1], np.int64)
+        call(loops().rows_of_episodes, np.array(parts, np.int64), lanes.pairs, by_agent, rows)
+        return where, rows, by_time, first.shape[-1]
 
 
 @dataclass(eq=False)
