@@ -10,7 +10,7 @@ Legend: B episodes, T steps, N agents, O observation, I inputs, H hidden units, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from epymarl_mast import targets
 from epymarl_mast.controllers.sequence import run_agents
-from epymarl_mast.replay import Copies, Joined, copy_episodes
+from epymarl_mast.replay import Joined, copy_episodes
 from epymarl_mast.sparse import ParameterVector
 from epymarl_mast.sparse.kernels import (
     AgentInputs,
@@ -88,9 +88,11 @@ class HostEngine:
         """See :func:`epymarl_mast.targets.soft_mellowmax`; (B, T, N, U) to (B, T, N)."""
         return targets.soft_mellowmax(q, available, alpha, omega)
 
-    def copy_episodes(self, copies: Copies) -> None:
+    def copy_episodes(
+        self, indices: Sequence[Tensor], fields: Sequence[tuple[Sequence[Tensor], Tensor]]
+    ) -> None:
         """See :func:`epymarl_mast.replay.copy_episodes`."""
-        copy_episodes(copies)
+        copy_episodes(indices, fields)
 
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         """Where the task ended and what is inside the episodes, both (B, T, 1) float.

@@ -5,7 +5,7 @@ Legend: B episodes, T steps, N agents, U actions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from epymarl_mast import targets
 from epymarl_mast.learners.engines import HostEngine, MaskedEngine, Vectors
 from epymarl_mast.learners.trained import networks_in
-from epymarl_mast.replay import Copies
 from epymarl_mast.sparse import kernels
 from epymarl_mast.sparse.kernels import AgentInputs, Fit, SparseAgent, SparseMatrix, SparseMixer
 
@@ -49,9 +48,7 @@ class SparseEngine(HostEngine):
     def of_dense_gradients(self, vectors: Vectors) -> HostEngine:
         if sum(vector.tensor.numel() for vector in vectors.values()) > _ALL_KEPT_UP_TO:
             return MaskedEngine()
-        engine = SparseEngine()  # to which no mask is told: it takes absent weights for kept zeros
-        engine.follow({}, vectors)
-        return engine
+        return _DenseGradients(vectors)
 
     def unroll(self, mac: Any, batch: Any, inputs: AgentInputs | None) -> Tensor:
         assert inputs is not None
@@ -86,8 +83,10 @@ class SparseEngine(HostEngine):
     def soft_mellowmax(self, q: Tensor, available: Tensor, alpha: float, omega: float) -> Tensor:
         return kernels.soft_mellowmax(q, available, alpha, omega)
 
-    def copy_episodes(self, copies: Copies) -> None:
-        kernels.copy_episodes(copies)
+    def copy_episodes(
+        self, indices: Sequence[Tensor], fields: Sequence[tuple[Sequence[Tensor], Tensor]]
+    ) -> None:
+        kernels.copy_episodes(indices, fields)
 
     def real_steps(self, filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
         return kernels.real_steps(filled, ended, as_host=as_host)
@@ -151,6 +150,16 @@ class SparseEngine(HostEngine):
             SparseAgent(dict(network.named_parameters()), kept, self._vectors.get(network))
             for network, kept in zip(networks, own, strict=True)
         ]
+
+
+class _DenseGradients(SparseEngine):
+    """The same kernels, told no mask: what is absent is computed with, as a weight of 0."""
+
+    gradient_is_masked = False
+
+    def __init__(self, vectors: Vectors) -> None:
+        super().__init__()
+        self.follow({}, vectors)
 
 
 def _below(prefix: str, named: Mapping[str, Named]) -> dict[str, Named]:

@@ -1,10 +1,9 @@
 """The second replay buffer and the join of two episode batches. Torch only."""
 
-from epymarl_mast.replay.join import Copies, Joined, Parts, Room, copy_episodes, join_episodes
+from epymarl_mast.replay.join import Joined, Parts, Room, copy_episodes, join_episodes
 from epymarl_mast.replay.online_buffer import OnlineBuffer
 
 __all__ = [
-    "Copies",
     "Joined",
     "OnlineBuffer",
     "Parts",

@@ -12,7 +12,7 @@ from epymarl_mast.replay.online_buffer import Drawn
 
 Fields = Mapping[str, Tensor]
 Parts = Sequence[tuple[Tensor, Tensor]]
-Copies = Sequence[tuple[Parts, Tensor]]
+Copy = Callable[[Sequence[Tensor], Sequence[tuple[Sequence[Tensor], Tensor]]], None]
 
 
 @dataclass
@@ -32,28 +32,30 @@ class Room:
     all_of_first: Tensor = field(default_factory=lambda: torch.arange(0))
 
 
-def copy_episodes(copies: Copies) -> None:
-    """Write episodes that lie in several tensors into one, for several fields.
+def copy_episodes(
+    indices: Sequence[Tensor], fields: Sequence[tuple[Sequence[Tensor], Tensor]]
+) -> None:
+    """Write episodes that lie in several parts into one batch, for several fields.
 
     Args:
-        copies: of each field its parts and where they go: tensors (·, ·, ...) with the indices (·,)
-            of the episodes in each, and (B, T, ...) for all of them in turn, each cut to T steps or
-            followed by zeros.
+        indices: (·,) of the episodes in each part.
+        fields: of each field, its tensor (·, ·, ...) in each part, and (B, T, ...) for all episodes
+            in turn, each cut to T steps or followed by zeros.
     """
-    for parts, out in copies:
+    for parts, out in fields:
         start = 0
-        for stored, indices in parts:
-            rows, steps = out[start : start + len(indices)], min(stored.shape[1], out.shape[1])
-            rows[:, :steps] = stored[:, :steps].index_select(0, indices.to(stored.device))
+        for stored, own in zip(parts, indices, strict=True):
+            rows, steps = out[start : start + len(own)], min(stored.shape[1], out.shape[1])
+            rows[:, :steps] = stored[:, :steps].index_select(0, own.to(stored.device))
             rows[:, steps:] = 0
-            start += len(indices)
+            start += len(own)
 
 
 def join_episodes(
     first: Fields,
     second: Fields,
     room: Room | None = None,
-    copy: Callable[[Copies], None] = copy_episodes,
+    copy: Copy = copy_episodes,
 ) -> Joined:
     """One batch with the episodes of both, padded with zeros to the longer of the two.
 
@@ -69,9 +71,9 @@ def join_episodes(
     Raises:
         ValueError: naming a field that only one of them has.
     """
-    odd = sorted(set(first) ^ set(second))
-    if odd:
-        raise ValueError(f"field {odd[0]!r} is in one of the two batches only")
+    if set(first) != set(second):
+        odd = min(set(first) ^ set(second))
+        raise ValueError(f"field {odd!r} is in one of the two batches only")
     return Joined(first, second, Room() if room is None else room, copy)
 
 
@@ -82,9 +84,7 @@ class Joined(Mapping[str, Tensor]):
         steps: max(T1, T2).
     """
 
-    def __init__(
-        self, first: Fields, second: Fields, room: Room, copy: Callable[[Copies], None]
-    ) -> None:
+    def __init__(self, first: Fields, second: Fields, room: Room, copy: Copy) -> None:
         self._parts = (first, second)
         self._room = room
         self._copy = copy
@@ -93,7 +93,14 @@ class Joined(Mapping[str, Tensor]):
         size, time = next(iter(first.values())).shape[:2]
         if len(room.all_of_first) != size:
             room.all_of_first = torch.arange(size)
-        self.steps = max(time, _steps(second))
+        if isinstance(second, Drawn):
+            own, steps = second.indices, second.steps
+        else:
+            count, steps = next(iter(second.values())).shape[:2]
+            own = torch.arange(count)
+        self._indices = (room.all_of_first, own)
+        self._episodes = size + len(own)
+        self.steps = max(time, steps)
 
     def __getitem__(self, key: str) -> Tensor:
         self._room.read[key] = None
@@ -119,35 +126,27 @@ class Joined(Mapping[str, Tensor]):
             Tensors (·, >= T, ...) with the indices (·,) of the episodes in each, in the order of
             the batch; None where a part has less than T steps, or does not lie in a store.
         """
-        parts = self._places(key)
-        stored = isinstance(self._parts[1], Drawn)
-        return parts if stored and all(f.shape[1] >= self.steps for f, _ in parts) else None
+        tensors = self._tensors(key)
+        if not isinstance(self._parts[1], Drawn) or any(t.shape[1] < self.steps for t in tensors):
+            return None
+        return list(zip(tensors, self._indices, strict=True))
 
-    def _places(self, key: str) -> Parts:
-        first, second = self._parts[0][key], self._parts[1]
-        if isinstance(second, Drawn):
-            last = second.stored(key), second.indices
-        else:
-            last = second[key], torch.arange(len(second[key]))
-        return (first, self._room.all_of_first), last
+    def _tensors(self, key: str) -> tuple[Tensor, Tensor]:
+        first, second = self._parts
+        return first[key], second.stored(key) if isinstance(second, Drawn) else second[key]
 
     def _join(self, keys: Sequence[str]) -> None:
-        copies = [(self._places(key), self._memory_of(key)) for key in keys]
-        self._copy(copies)
-        self._joined.update(zip(keys, (out for _, out in copies), strict=True))
+        parts = [self._tensors(key) for key in keys]
+        outs = [self._memory_of(key, like) for key, (like, _) in zip(keys, parts, strict=True)]
+        self._copy(self._indices, list(zip(parts, outs, strict=True)))
+        self._joined.update(zip(keys, outs, strict=True))
 
-    def _memory_of(self, key: str) -> Tensor:
+    def _memory_of(self, key: str, like: Tensor) -> Tensor:
         """(B, T, ...): a view of the memory of a field, which grows with the longest batch."""
-        first, second = self._parts
-        like, memory = first[key], self._room.memory
-        episodes = len(like) + (
-            len(second.indices) if isinstance(second, Drawn) else len(second[key])
-        )
-        kept = memory.get(key)
-        if kept is None or len(kept) != episodes or kept.shape[1] < self.steps:
-            kept = memory[key] = like.new_empty((episodes, self.steps, *like.shape[2:]))
-        return kept if kept.shape[1] == self.steps else kept[:, : self.steps]
-
-
-def _steps(batch: Fields) -> int:
-    return batch.steps if isinstance(batch, Drawn) else next(iter(batch.values())).shape[1]
+        kept = self._room.memory.get(key)
+        episodes, steps = (0, 0) if kept is None else kept.shape[:2]
+        if kept is None or episodes != self._episodes or steps < self.steps:
+            kept = like.new_empty((self._episodes, self.steps, *like.shape[2:]))
+            self._room.memory[key] = kept
+            return kept
+        return kept if steps == self.steps else kept[:, : self.steps]
