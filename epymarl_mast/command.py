@@ -14,7 +14,7 @@ from typing import Any
 from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
 from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides, user_path
-from epymarl_mast.tracking.address import is_sacreds, resolved, without_password
+from epymarl_mast.tracking.address import check_url, is_sacreds, resolved, without_password
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def _check_address(address: str | None) -> None:
         raise OptionError(
             f"-m {shown} is not allowed: host:port:database and mongodb://…/database are"
         )
+    check_url(address)
 
 
 def merge(config: dict[str, Any], updates: Mapping[str, Any]) -> None:

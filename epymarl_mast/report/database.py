@@ -8,7 +8,7 @@ from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
 from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_trained
-from epymarl_mast.tracking.address import database_of, resolved, without_password
+from epymarl_mast.tracking.address import check_url, database_of, resolved, without_password
 
 _SECONDS_TO_ANSWER = 5
 
@@ -40,6 +40,7 @@ def connected(address: str) -> Iterator[Any]:
         from pymongo.errors import PyMongoError
     address = resolved(address)
     url, name = _split(address)
+    check_url(url)
     try:
         client: Any = pymongo.MongoClient(url, serverSelectionTimeoutMS=_SECONDS_TO_ANSWER * 1000)
         with client:

@@ -90,3 +90,8 @@ def test_what_is_an_address_and_how_it_is_shown():
     assert not is_address("results/sacred:old/a:b")
     assert without_password("mongodb://me:secret@server/marl") == "mongodb://me:***@server/marl"
     assert without_password("localhost:27017:marl") == "localhost:27017:marl"
+    assert without_password("mongodb://me:a://b@server/marl") == "mongodb://me:***@server/marl"
+    assert (
+        without_password("mongodb://server/marl?tls=true&tlsCertificateKeyFilePassword=secret&w=1")
+        == "mongodb://server/marl?tls=true&tlsCertificateKeyFilePassword=***&w=1"
+    )
