@@ -262,6 +262,35 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path, wh
     assert "\n" not in problems[0]
 
 
+def test_a_checkpoint_is_not_written_over_itself(tmp_path, monkeypatch):
+    """A run that goes on and is told to end at once: a kill then would leave half of each."""
+    ring = FakeRing("replay", 4)
+    ring.insert()
+    writer, _ = writer_of(tmp_path, [ring], keep=1)
+    writer.begin(7, {"config": "{}", "record": {"of": "first"}})
+    writer.finish()
+    newest_whole.cache_clear()
+    checkpoint, _ = newest_whole(tmp_path)
+    again, said = writer_of(tmp_path, [ring], keep=1)
+    again.go_on_from(checkpoint)
+
+    def killed(self):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "write", killed)
+        again.begin(7, {"config": "{}", "record": {"of": "second"}})
+        again.finish()
+
+    newest_whole.cache_clear()
+    assert newest_whole(tmp_path) == (checkpoint, ())
+    assert (again.newest, said) == (7, [])
+    again.begin(8, {"config": "{}", "record": {}})
+    again.finish()
+    newest_whole.cache_clear()
+    assert newest_whole(tmp_path)[0].t_env == 8
+
+
 def test_another_format_is_refused(tmp_path, monkeypatch):
     ring = FakeRing("replay", 4)
     writer, _ = writer_of(tmp_path, [ring])
