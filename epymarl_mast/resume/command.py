@@ -24,6 +24,7 @@ from epymarl_mast.resume.database import Past, continued_in_database
 from epymarl_mast.resume.entry import Entry, noted_entry, recorded_address
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.places import FOLDER
+from epymarl_mast.resume.record import check as check_record
 from epymarl_mast.resume.record import continued, seconds_away
 from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
@@ -104,7 +105,9 @@ class Unfinished:
                 f"{folder} was trained without checkpoints: nothing to go on from"
             )
         if checkpoint is not None:
-            check_same_run(checkpoint.load_state()["config"], json.dumps(config))
+            state = checkpoint.load_state()
+            check_same_run(state["config"], json.dumps(config))
+            check_record(state["record"])
         return cls(folder, config, record, checkpoint, problems)
 
     def say(self, others: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from epymarl_mast.resume import record
 from epymarl_mast.resume.arithmetic import arithmetic, differences
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.entry import note_entry
-from epymarl_mast.resume.files import store
+from epymarl_mast.resume.files import is_name, store
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.places import FOLDER
 from epymarl_mast.resume.rewind import Rewind, unpacked_clock
@@ -231,7 +231,7 @@ def first_token(folder: Path, token: str) -> str:
     ):  # of a folder that cannot be written there will be a warning
         if noted.is_file():
             first = read_file(noted, _LONGEST_NAME).decode()
-            if first.isprintable() and Path(first).name == first:  # it names a folder
+            if first.isprintable() and is_name(first):  # of a folder
                 return first
     with suppress(OSError):
         store(noted, token.encode())

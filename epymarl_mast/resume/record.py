@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from epymarl_mast.errors import CheckpointError
+from epymarl_mast.resume.files import is_name, is_number
 from epymarl_mast.resume.values import plain, revive
 from epymarl_mast.whole_files import read_json, write_json
 
@@ -33,6 +35,28 @@ def noted(logger: Any) -> dict[str, Any]:
         "run_entry": json.dumps(_flat(observer.run_entry)),
         "log": log.stat().st_size if log.exists() else 0,
     }
+
+
+def check(kept: Mapping[str, Any]) -> None:
+    """Refuse what :func:`noted` cannot have given, before a record is changed by it.
+
+    Raises:
+        CheckpointError: naming the first part that is wrong.
+    """
+    holds: dict[str, Callable[[Any], Any]] = {
+        "info": lambda said: metrics_at(revive(dict(said)), {}, "") is not None,
+        "stats": lambda said: isinstance(said, dict),
+        "artifacts": lambda said: all(map(is_name, said)),  # files of the run's own folder
+        "run_entry": lambda said: isinstance(json.loads(said), dict),
+        "log": is_number,
+    }
+    for key, right in holds.items():
+        try:
+            fine = right(kept[key])
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+            fine = False
+        if not fine:
+            raise CheckpointError(f"the checkpoint holds no record of a run: its {key} is none")
 
 
 def restore(logger: Any, kept: Mapping[str, Any]) -> None:
@@ -99,9 +123,10 @@ def cut_back(
     for key in ("stop_time", "fail_trace", "result"):
         record.pop(key, None)
     metrics = metrics_at(info, read_json(folder / "metrics.json"), when)
+    resumed = record.get("resumed")
     update = {
         "artifacts": artifacts, "status": "RUNNING", "result": None, "away_seconds": away,
-        "resumed": [*record.get("resumed", []), _now().isoformat()],
+        "resumed": [*(resumed if isinstance(resumed, list) else []), _now().isoformat()],
     }  # fmt: skip
     write_json(folder / "run.json", _flat({**record, **update}))
     write_json(folder / "metrics.json", _flat(metrics))
@@ -162,7 +187,8 @@ def metrics_at(
         if f"{name}_T" not in info:
             continue
         values = [getattr(value, "item", lambda v=value: v)() for value in info[name]]
-        times = known.get(name, {}).get("timestamps", [])[: len(values)]
+        times = known[name].get("timestamps") if isinstance(known.get(name), dict) else None
+        times = times[: len(values)] if isinstance(times, list) else []
         metrics[name] = {
             "steps": [int(step) for step in info[f"{name}_T"]],
             "timestamps": [*times, *[when] * (len(values) - len(times))],

@@ -21,6 +21,7 @@ from epymarl_mast.resume import record as records
 from epymarl_mast.resume.arithmetic import arithmetic, differences
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.files import StoredFile, fetch, store
+from epymarl_mast.resume.keeper import first_token
 from epymarl_mast.resume.rewind import Rewind, packed_clock, unpacked_clock
 from epymarl_mast.resume.segments import SegmentBuilder, unpack
 from epymarl_mast.resume.state import check_same_run
@@ -341,6 +342,47 @@ def test_a_full_disk_costs_a_checkpoint_and_one_line(tmp_path, monkeypatch):
 def test_another_configuration_is_refused_by_its_first_difference(saved, here, said):
     with pytest.raises(CheckpointError, match=said):
         check_same_run(saved, here)
+
+
+NOTED = {"info": {}, "stats": {}, "artifacts": [], "run_entry": "{}", "log": 0}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("info", [1]), ("info", {"x": 1, "x_T": [1]}), ("info", {"x": [1.0], "x_T": ["?"]}),
+        ("stats", None), ("log", -1), ("log", "x"),
+        ("artifacts", 5), ("artifacts", [5]), ("artifacts", [".."]),
+        ("artifacts", ["../../../etc/passwd"]), ("artifacts", ["/etc/passwd"]),
+        ("run_entry", "["), ("run_entry", "[]"), ("run_entry", 3), ("run_entry", "[" * 100_000),
+    ],
+    ids=lambda value: repr(value)[:20],
+)  # fmt: skip
+def test_a_record_that_none_of_ours_wrote_is_refused(part, said):
+    records.check(NOTED)
+    with pytest.raises(CheckpointError, match=f"holds no record of a run: its {part} is none"):
+        records.check({**NOTED, part: said})
+
+
+@pytest.mark.parametrize("metrics", [{"x": 5}, {"x": {"timestamps": 5}}, {"x": {}}, {}])
+@pytest.mark.parametrize("resumed", [5, ["2026-01-01"], None])
+def test_files_of_a_record_with_other_values_are_rebuilt(tmp_path, metrics, resumed):
+    (tmp_path / "run.json").write_text(json.dumps({"status": "FAILED", "resumed": resumed}))
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    kept = {**NOTED, "info": {"x": [0.5], "x_T": [7]}}
+    records.cut_back(tmp_path, kept, "2026-01-02", 0.0, {})
+    rebuilt = json.loads((tmp_path / "metrics.json").read_text())
+    assert rebuilt == {"x": {"steps": [7], "timestamps": ["2026-01-02"], "values": [0.5]}}
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["status"] == "RUNNING"
+    assert len(run["resumed"]) == (2 if isinstance(resumed, list) else 1)
+
+
+@pytest.mark.parametrize("noted", ["", "..", ".", "a/b", "\x1b[2J"])
+def test_a_token_that_names_no_folder_is_not_taken(tmp_path, noted):
+    (tmp_path / "token").write_text(noted)
+    assert first_token(tmp_path, "mine") == "mine"
+    assert first_token(tmp_path, "other") == "mine"
 
 
 def test_time_between_the_end_of_a_run_and_its_resume_is_not_training(monkeypatch):
