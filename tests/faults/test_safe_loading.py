@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -20,8 +22,11 @@ from epymarl_mast.hosts import PyMARLzooPlus
 from epymarl_mast.launch import prepare
 from epymarl_mast.learners.checkpoint import load_learner, load_state
 from epymarl_mast.report.make import Request, make_report
+from epymarl_mast.resume.checkpoint import Checkpoint
+from epymarl_mast.resume.files import store
 from epymarl_mast.sweep import one_run
 from epymarl_mast.sweep.plan import Run, check_runs, read_sweep
+from epymarl_mast.torch_files import load_tensors
 from epymarl_mast.tracking import mask_history
 from epymarl_mast.tracking.mask_history import MaskHistory, packed
 from epymarl_mast.tracking.summary import finished_run
@@ -83,6 +88,72 @@ def test_a_malicious_checkpoint(learner, mark, tmp_path, name):
     if name == "mast.pt":  # mast.mask_from reads it too
         with pytest.raises(CheckpointError, match="cannot be read"):
             load_state(tmp_path)
+
+
+def _zipped_small():
+    """An archive of torch's that zip has made small."""
+    saved, small = io.BytesIO(), io.BytesIO()
+    torch.save(torch.zeros(10**7), saved)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    return small.getvalue()
+
+
+def _saved(value):
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+def _lists_of_lists():
+    nested = [1]
+    for _ in range(60):
+        nested = [nested, nested]
+    return nested
+
+
+def _itself():
+    holds = [1]
+    holds.append(holds)
+    return holds
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _zipped_small,
+        lambda: _saved({"clock": torch.zeros(1).expand(10**12)}),
+        lambda: _saved(_lists_of_lists()),
+        lambda: _saved(_itself()),
+    ],
+    ids=["zipped", "one number many times", "lists of lists", "a list of itself"],
+)
+def test_a_checkpoint_that_unpacks_to_more_than_memory(make, tmp_path):
+    content = make()
+    assert len(content) < 10**5
+    (tmp_path / "mast.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="much larger in memory than it is as a file"):
+        load_state(tmp_path)
+    state = store(tmp_path / "state_000000000001.pt", content)
+    with pytest.raises(CheckpointError, match="much larger in memory than it is as a file"):
+        Checkpoint(tmp_path, 1, state, {}).load_state()
+
+
+@pytest.mark.parametrize("name", ["agent.th", "SHA256SUMS"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(learner, tmp_path, name):
+    own = learner()
+    own.save_models(str(tmp_path))
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match="cannot be read: no regular file"):
+        load_learner(own, tmp_path)
+
+
+def test_networks_that_share_weights_are_read():
+    weights = torch.rand(1000, 3)
+    shared = {"online": weights[:500], "target": weights, "again": weights.view(-1)}
+    assert load_tensors(_saved(shared))["again"].shape == (3000,)
 
 
 def test_a_malicious_mask_file(mark, tmp_path):
