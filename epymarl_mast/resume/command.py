@@ -148,6 +148,9 @@ class Unfinished:
             )
         config = {**self.config, "local_results_path": str(self.results)}
         config["mast"] = {**config["mast"], "resume": str(self.folder)}
+        if self.checkpoint is not None:  # which holds what came of them; they may be gone
+            config["mast"]["mask_from"] = None
+            config["checkpoint_path"] = ""
         place = Path(tempfile.mkdtemp(prefix="mast-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)
         file = place / "run.yaml"

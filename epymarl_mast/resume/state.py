@@ -29,6 +29,8 @@ _OF_THE_RUNNER = (
 )  # fmt: skip
 _FREE = (
     "local_results_path",
+    "checkpoint_path",
+    "mast.mask_from",
     "mast.resume",
     "mast.checkpoint_",
     "mast.log_",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from epymarl_mast.errors import CheckpointError, HostError, OptionError
+from epymarl_mast.resume.checkpoint import Checkpoint
 from epymarl_mast.resume.command import Unfinished
+from epymarl_mast.resume.files import StoredFile
 from epymarl_mast.resume.lock import hold
 
 
@@ -110,6 +114,19 @@ def test_options_beside_it(run, tmp_path):
     found = Unfinished.find(str(run(tmp_path / "1")))
     with pytest.raises(OptionError, match="'with' is not allowed"):
         found.arguments(["with", "lr=0.1"])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_run_started_from_is_needed_by_one_that_begins_again_alone(whole, tmp_path):
+    config = {"mast": {"mask_from": "masks", "alpha": 1}, "checkpoint_path": "models", "seed": 1}
+    checkpoint = Checkpoint(tmp_path, 5, StoredFile("state", 0, ""), {}) if whole else None
+    goes_on = Unfinished(tmp_path, config, {}, checkpoint, ())
+    file = goes_on.arguments([])[0].partition("=")[2]
+    given = yaml.safe_load(Path(file).read_text())
+    assert given["mast"]["mask_from"] == (None if whole else "masks")
+    assert given["checkpoint_path"] == ("" if whole else "models")
+    assert (given["mast"]["alpha"], given["seed"]) == (1, 1)
+    assert config["mast"]["mask_from"] == "masks"
 
 
 def test_a_run_that_another_process_trains(run, tmp_path, mast):
