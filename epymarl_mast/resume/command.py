@@ -148,9 +148,8 @@ class Unfinished:
             )
         config = {**self.config, "local_results_path": str(self.results)}
         config["mast"] = {**config["mast"], "resume": str(self.folder)}
-        if self.checkpoint is not None:  # which holds what came of them; they may be gone
-            config["mast"]["mask_from"] = None
-            config["checkpoint_path"] = ""
+        if self.checkpoint is not None:
+            config["checkpoint_path"] = ""  # for hosts, which end a run where that is gone
         place = Path(tempfile.mkdtemp(prefix="mast-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)
         file = place / "run.yaml"

@@ -30,7 +30,6 @@ _OF_THE_RUNNER = (
 _FREE = (
     "local_results_path",
     "checkpoint_path",
-    "mast.mask_from",
     "mast.resume",
     "mast.checkpoint_",
     "mast.log_",
