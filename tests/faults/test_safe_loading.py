@@ -175,6 +175,31 @@ def test_a_mask_file_that_unpacks_to_more_than_memory(tmp_path, monkeypatch):
         MaskHistory.of_run(tmp_path)
 
 
+def test_many_mask_files_that_unpack_to_more_than_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(mask_history, "_MOST_BYTES", 3 << 20)
+    bits = {"bits/a": np.zeros(1 << 20, np.uint8), "shape/a": np.array([1 << 10, 1 << 13])}
+    for step in range(3):
+        np.savez_compressed(tmp_path / f"masks_{step:012d}.npz", **bits)
+    assert len(MaskHistory.of_run(tmp_path).steps) == 3
+    np.savez_compressed(tmp_path / "masks_000000000003.npz", **bits)
+    with pytest.raises(ReportError, match=r"masks_000000000003\.npz .* with those before it"):
+        MaskHistory.of_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../a", "agent./a", "", "a\nb"])
+def test_masks_of_a_layer_whose_name_leads_elsewhere(tmp_path, name):
+    path = tmp_path / "masks_000000000010.npz"
+    np.savez(path, **packed({name: np.eye(3, dtype=bool)}))
+    with pytest.raises(ReportError, match="is no name of a layer"):
+        MaskHistory.of_run(tmp_path)
+
+
+def test_a_mask_file_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "masks_000000000010.npz")
+    with pytest.raises(ReportError, match="no regular file"):
+        MaskHistory.of_run(tmp_path)
+
+
 def test_masks_of_another_format_are_refused_and_older_ones_read(tmp_path):
     arrays = packed({"agent.fc1.weight": np.eye(3, dtype=bool)})
     path = tmp_path / "masks_000000000010.npz"
