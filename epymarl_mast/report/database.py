@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
+from epymarl_mast.report.files import MALFORMED
 from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_trained
 from epymarl_mast.tracking.address import check_url, database_of, resolved, without_password
 
@@ -78,5 +79,5 @@ def _record(
             seconds=seconds_trained(run),
             made_with=(run.get("host") or {}).get("epymarl_mast") or {},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         return Unreadable(source, f"{type(error).__name__}: {error}")
