@@ -39,19 +39,19 @@ def connected(address: str) -> Iterator[Any]:
     with needs_package("a MongoDB", extra="mongo"):
         import pymongo
         from pymongo.errors import PyMongoError
-    address = resolved(address)
-    url, name = _split(address)
-    check_url(url)
+    shown = without_password(address)  # of a variable its name: it may hold something else
+    url, name = _split(resolved(address), shown)
+    check_url(url, shown)
     try:
         client: Any = pymongo.MongoClient(url, serverSelectionTimeoutMS=_SECONDS_TO_ANSWER * 1000)
         with client:
             yield client[name]
     except PyMongoError as error:
         reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
-        raise OptionError(f"MongoDB {without_password(address)}: {reason}") from None
+        raise OptionError(f"MongoDB {shown}: {reason}") from None
 
 
-def _split(address: str) -> tuple[str, str]:
+def _split(address: str, shown: str) -> tuple[str, str]:
     if "://" in address:
         name = database_of(address)
         url = address
@@ -59,7 +59,7 @@ def _split(address: str) -> tuple[str, str]:
         server, _, name = address.rpartition(":")
         url = f"mongodb://{server}"
     if not name:
-        raise OptionError(f"{without_password(address)} names no database: host:port:database does")
+        raise OptionError(f"{shown} names no database: host:port:database does")
     return url, name
 
 

@@ -50,11 +50,15 @@ def without_password(address: str) -> str:
     return f"{scheme}{separator}{user}:***@{host}" if at else f"{scheme}{separator}{host}"
 
 
-def check_url(address: str) -> None:
+def check_url(address: str, shown: str) -> None:
     """Refuse a ``mongodb://`` address that no driver can read.
 
     The driver's own message may quote a part of the password, where it has a character that
     divides an address.
+
+    Args:
+        address: any that is :func:`resolved`.
+        shown: what to call it.
 
     Raises:
         OptionError: saying what is usually wrong.
@@ -68,7 +72,7 @@ def check_url(address: str) -> None:
         parse_uri(address)
     except (PyMongoError, ValueError):
         raise OptionError(
-            f"{without_password(address)} is no address that MongoDB's driver can read: "
+            f"{shown} is no address that MongoDB's driver can read: "
             "mongodb://host:port/database is; special characters of user and password are "
             "written as %XX"
         ) from None

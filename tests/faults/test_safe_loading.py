@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import sys
 import zipfile
 
@@ -21,6 +22,7 @@ from epymarl_mast.export.file import KEY, read_agent
 from epymarl_mast.hosts import PyMARLzooPlus
 from epymarl_mast.launch import prepare
 from epymarl_mast.learners.checkpoint import load_learner, load_state
+from epymarl_mast.report.database import read_database
 from epymarl_mast.report.make import Request, make_report
 from epymarl_mast.resume.checkpoint import Checkpoint
 from epymarl_mast.resume.files import store
@@ -303,8 +305,15 @@ def test_an_address_from_the_environment(monkeypatch):
     monkeypatch.setenv("MARL_DB", "mongodb://me:secret@server/marl")
     SacredCommand.parse(["-m", "env:MARL_DB"])
     monkeypatch.setenv("MARL_DB", "mongodb://me:secret@server")
-    with pytest.raises(OptionError, match=r"-m mongodb://me:\*\*\*@server is not allowed"):
+    with pytest.raises(OptionError, match="-m env:MARL_DB is not allowed"):
         SacredCommand.parse(["-m", "env:MARL_DB"])
+    for other in ("the-key/of-something", "mongodb://me:se/cret@server/marl"):
+        monkeypatch.setenv("MARL_DB", other)
+        with pytest.raises(OptionError, match="env:MARL_DB is ") as error:
+            SacredCommand.parse(["-m", "env:MARL_DB"])
+        with pytest.raises(OptionError, match="env:MARL_DB") as another:
+            list(read_database("env:MARL_DB", ()))
+        assert not {"key", "cret"} & set(re.findall(r"\w+", f"{error.value} {another.value}"))
     monkeypatch.delenv("MARL_DB")
     with pytest.raises(OptionError, match="env:MARL_DB: the environment variable MARL_DB is not"):
         SacredCommand.parse(["-m", "env:MARL_DB"])
