@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from epymarl_mast.resume.entry import Entry, noted_entry, recorded_address
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.places import FOLDER
 from epymarl_mast.resume.record import check as check_record
-from epymarl_mast.resume.record import continued, seconds_away
+from epymarl_mast.resume.record import continued, seconds_away, written_at
 from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
 from epymarl_mast.whole_files import read_json
@@ -193,10 +192,8 @@ class Unfinished:
     @contextmanager
     def record_goes_on(self) -> Iterator[None]:
         """Inside, Sacred continues this run's record, and its entry in the MongoDB of ``-m``."""
-        when = datetime.now(timezone.utc)
-        if self.checkpoint is not None:
-            when = datetime.fromtimestamp(self.checkpoint.path.stat().st_mtime, timezone.utc)
-        when, noted = when.replace(tzinfo=None), self.noted
+        noted = self.noted
+        when = written_at(noted, self.checkpoint.path if self.checkpoint else None)
         away = seconds_away(noted, self.record, when)
         past = Past.of(self.folder, noted, when, away)
         with (

@@ -34,6 +34,7 @@ def noted(logger: Any) -> dict[str, Any]:
         "artifacts": list(observer.run_entry["artifacts"]),
         "run_entry": json.dumps(_flat(observer.run_entry)),
         "log": log.stat().st_size if log.exists() else 0,
+        "when": _now().isoformat(),
     }
 
 
@@ -66,6 +67,21 @@ def restore(logger: Any, kept: Mapping[str, Any]) -> None:
     logger.sacred_info.update(info)
     for key, (steps, values) in revive(kept["stats"]).items():
         logger.stats[key] = list(zip(steps, values, strict=True))
+
+
+def written_at(kept: Mapping[str, Any] | None, file: Path | None) -> datetime.datetime:
+    """Wall time of a checkpoint, in UTC.
+
+    Args:
+        kept: what :func:`noted` gave; None, as ``file``, for the start of a run.
+        file: the checkpoint's, whose own time is that of a copy where it was copied.
+    """
+    if kept is None or file is None:
+        return _now()
+    with suppress(TypeError, ValueError, LookupError):
+        return datetime.datetime.fromisoformat(kept["when"]).replace(tzinfo=None)
+    written = datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.timezone.utc)
+    return written.replace(tzinfo=None)  # from before it was noted
 
 
 def note_checkpoint(logger: Any, t_env: int) -> None:

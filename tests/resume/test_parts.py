@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
+import zlib
 from collections import deque
 from datetime import datetime
 from importlib import metadata
@@ -98,6 +100,14 @@ def test_a_generator_goes_on(make, draw):
 def test_a_clock_comes_back():
     clock = np.cumsum(np.random.default_rng(0).integers(1, 50, 1000)).tolist()
     assert unpacked_clock(through_torch(packed_clock(clock))) == clock
+
+
+def test_a_clock_that_unpacks_to_more_than_memory():
+    zeros = zlib.compressobj(9)
+    packed = b"".join(zeros.compress(bytes(2**24)) for _ in range(9)) + zeros.flush()
+    assert len(packed) < 2**18
+    with pytest.raises(CheckpointError, match="no clock: it is torn, or unpacks to more than 128"):
+        unpacked_clock(torch.frombuffer(bytearray(packed), dtype=torch.uint8))
 
 
 def test_the_hosts_loop_passes_through_without_a_trace():
@@ -398,6 +408,19 @@ def test_time_between_the_end_of_a_run_and_its_resume_is_not_training(monkeypatc
     assert seconds_trained(record) == 12 * 3600
     assert seconds_trained({**record, "away_seconds": 7200.0}) == 10 * 3600
     assert seconds_trained({"start_time": start}) is None
+
+
+@pytest.mark.parametrize("when", [None, "?", 5])
+def test_a_checkpoint_that_was_copied_is_as_old_as_it_was(tmp_path, when):
+    file = tmp_path / "checkpoint"
+    file.touch()
+    os.utime(file, (0, 0))
+    assert records.written_at({**NOTED, "when": "2026-01-01T10:00:00"}, file) == datetime(
+        2026, 1, 1, 10
+    )
+    unknown = NOTED if when is None else {**NOTED, "when": when}  # from before it was noted
+    assert records.written_at(unknown, file) == datetime(1970, 1, 1)
+    assert records.written_at(None, None) > datetime(2026, 1, 1)
 
 
 def test_arithmetic_that_differs_is_named():
