@@ -40,6 +40,11 @@ from epymarl_mast.resume.writer import CheckpointWriter
 from epymarl_mast.whole_files import read_file, read_json
 
 _LONGEST_NAME = 255  # bytes of a file's name
+# What taking over a state of unlike content can end with.
+_MALFORMED = (
+    CheckpointError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
+    ArithmeticError, AssertionError,
+)  # fmt: skip
 
 
 class Keeper:
@@ -188,14 +193,7 @@ class Keeper:
         try:
             doubt = put_back(self._runner, learner, self._rings, checkpoint, state)
             others = differences(state.get("arithmetic", {}), arithmetic(learner))
-        except (
-            CheckpointError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RuntimeError,
-            ValueError,
-        ) as error:
+        except _MALFORMED as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from error
         self._say_doubt(doubt)

@@ -26,7 +26,7 @@ from epymarl_mast.resume.files import StoredFile, fetch, store
 from epymarl_mast.resume.keeper import first_token
 from epymarl_mast.resume.rewind import Rewind, packed_clock, unpacked_clock
 from epymarl_mast.resume.segments import SegmentBuilder, unpack
-from epymarl_mast.resume.state import check_same_run
+from epymarl_mast.resume.state import _fill, check_same_run
 from epymarl_mast.resume.values import generator_state, plain, revive, set_generator_state
 from epymarl_mast.resume.writer import CheckpointWriter
 
@@ -190,6 +190,12 @@ class FakeRing:
     def episode(self, number):
         return self.slots[number % self.capacity]
 
+    def prepare(self, state):
+        self.slots = [None] * self.capacity
+
+    def put(self, number, fields):
+        self.slots[number % self.capacity] = fields
+
 
 def writer_of(folder, rings, keep=2):
     said = []
@@ -271,6 +277,44 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path, wh
     assert len(problems) == 1
     assert victim.name in problems[0]
     assert "\n" not in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("held", "gone", "said"),
+    [
+        ((3, 11), None, None),
+        ((5, 11), None, None),  # a buffer that had become smaller
+        ((3, 12), None, "cannot have held those from 3 to 12 after 11"),
+        ((2, 11), None, "cannot have held those from 2 to 11"),
+        ((-5, 11), None, "cannot have held"),
+        ((12, 11), None, "cannot have held"),
+        ((3, 11), 0, "episode 3 of the buffer replay is not in it"),
+        ((3, 11), 1, "episode 6 of the buffer replay is not in it"),
+        ((3, 11), 2, "episode 9 of the buffer replay is not in it"),
+    ],
+)
+def test_a_buffer_has_all_its_episodes_or_the_checkpoint_is_refused(tmp_path, held, gone, said):
+    ring = FakeRing("replay", 8)
+    writer, _ = writer_of(tmp_path, [ring])
+    for step, count in ((1, 6), (2, 3), (3, 2)):
+        for _ in range(count):
+            ring.insert()
+        writer.begin(step, {"config": "{}", "record": {}})
+        writer.finish()
+    newest_whole.cache_clear()
+    checkpoint, _ = newest_whole(tmp_path)
+    if gone is not None:
+        del checkpoint.segments["replay"][gone]
+    own = {"first": held[0], "inserted": held[1]}
+    if said is not None:
+        with pytest.raises(CheckpointError, match=said):
+            _fill(ring, own, checkpoint)
+        return
+    _fill(ring, own, checkpoint)
+    assert [float(ring.episode(n)["obs"][0, 0, 0]) for n in range(*held)] == [
+        n + 1 for n in range(*held)
+    ]
+    assert sum(slot is not None for slot in ring.slots) == held[1] - held[0]
 
 
 def test_a_checkpoint_is_not_written_over_itself(tmp_path, monkeypatch):
