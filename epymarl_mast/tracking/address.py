@@ -51,7 +51,7 @@ def without_password(address: str) -> str:
 
 
 def check_url(address: str, shown: str) -> None:
-    """Refuse a ``mongodb://`` address that no driver can read.
+    """Refuse an URL of a MongoDB that no driver can read.
 
     The driver's own message may quote a part of the password, where it has a character that
     divides an address.
@@ -66,10 +66,12 @@ def check_url(address: str, shown: str) -> None:
     from pymongo.errors import PyMongoError
     from pymongo.uri_parser import parse_uri
 
-    if not address.startswith("mongodb://"):
-        return  # that of mongodb+srv:// asks a server
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return
     try:
-        parse_uri(address)
+        # Of mongodb+srv:// the driver would ask a server for the rest.
+        parse_uri(f"mongodb://{rest}" if scheme == "mongodb+srv" else address)
     except (PyMongoError, ValueError):
         raise OptionError(
             f"{shown} is no address that MongoDB's driver can read: "

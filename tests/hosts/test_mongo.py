@@ -176,7 +176,8 @@ def test_a_slow_server_gets_each_metric_once(monkeypatch):
 
 
 def test_a_password_is_recorded_nowhere(tmp_path):
-    meta = {"command": "my_main", "options": {"--mongo_db": "mongodb://me:secret@server/marl"}}
+    options = {"--mongo_db": "mongodb://me:secret@server/marl", "--sql": None, "--force": False}
+    meta = {"command": "my_main", "options": {**options, "--sql": "postgresql://me:secret@db/x"}}
     with mongo_tracking.runs_survive_mongo():
         observer = FileStorageObserver(tmp_path)
         for _ in range(2):  # the second time, its folder exists
@@ -186,7 +187,11 @@ def test_a_password_is_recorded_nowhere(tmp_path):
             )  # fmt: skip
     for folder in ("1", "2"):
         record = json.loads((tmp_path / folder / "run.json").read_text())
-        assert record["meta"]["options"] == {"--mongo_db": "mongodb://me:***@server/marl"}
+        assert "secret" not in str(record)
+        assert record["meta"]["options"] == {
+            "--mongo_db": "mongodb://me:***@server/marl", "--sql": "postgresql://me:***@db/x",
+            "--force": False,
+        }  # fmt: skip
     assert meta["options"]["--mongo_db"] == "mongodb://me:secret@server/marl"
 
 
@@ -204,7 +209,7 @@ def test_an_address_that_cannot_be_read_is_one_line(address):
     [
         "mongodb://me:sec/ret@server/marl", "mongodb://me:x://secret@server/marl",
         "mongodb://me:se%ret@server/marl", "mongodb://me:secret@server:99999/marl",
-        "mongodb://me:secret@[::1/marl",
+        "mongodb://me:secret@[::1/marl", "mongodb+srv://me:sec/ret@server/marl",
     ],
 )  # fmt: skip
 def test_an_address_that_the_driver_cannot_read_is_one_line(address):
