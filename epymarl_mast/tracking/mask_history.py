@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 SNAPSHOTS = 50
 FORMAT = 1
 SNAPSHOT_FILES = "masks_*.npz"
-_MOST_BYTES = 1 << 27  # of all snapshots of a run: masks of a thousand million weights
+_MOST_BYTES = 1 << 26  # of all snapshots of a run: masks of five hundred million weights
 _BESIDE_BITS = 1 << 16  # names and shapes of one snapshot
 _LAYER = re.compile(r"[\w.-]+")  # files are named after it
 
