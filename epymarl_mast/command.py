@@ -14,7 +14,7 @@ from typing import Any
 from epymarl_mast.errors import HostError, OptionError, nearest
 from epymarl_mast.hosts import compat
 from epymarl_mast.overrides import read_yaml, shipped_file, shipped_overrides, user_path
-from epymarl_mast.tracking.address import is_sacreds, resolved, without_password
+from epymarl_mast.tracking.address import check_url, is_sacreds, resolved, without_password
 
 
 @dataclass(frozen=True)
@@ -133,14 +133,15 @@ def _check_address(address: str | None) -> None:
     """Refuse what Sacred's ``-m`` would answer with a stack trace."""
     if not address:
         return
+    shown = without_password(address)  # of a variable its name: it may hold something else
     address = resolved(address)
-    shown = without_password(address)
     if importlib.util.find_spec("pymongo") is None:
         raise OptionError(f"-m {shown} needs the MongoDB driver: pip install pymongo")
     if not is_sacreds(address):
         raise OptionError(
             f"-m {shown} is not allowed: host:port:database and mongodb://…/database are"
         )
+    check_url(address, shown)
 
 
 def merge(config: dict[str, Any], updates: Mapping[str, Any]) -> None:

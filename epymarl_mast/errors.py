@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,18 +19,20 @@ R = TypeVar("R")
 
 
 _MOST_CHARACTERS = 2000
+# What stands before an @ belongs to an address: user:password@server, with or without mongodb://.
+_CREDENTIALS = re.compile(r"([\w+.-]+://[^\s:@/]*|[^\s:@/'\"=]+):\S+@")
 
 
 class MastError(Exception):
     """Base of all errors below; the message names what is wrong and what is allowed.
 
-    It is one line, whatever a file or a command line put into it.
+    It is one line, whatever a file or a command line put into it, and shows no password.
     """
 
     exit_code = 2
 
     def __str__(self) -> str:
-        said = printable(super().__str__())
+        said = without_passwords(printable(super().__str__()))
         return said if len(said) <= _MOST_CHARACTERS else f"{said[:_MOST_CHARACTERS]} …"
 
 
@@ -102,13 +105,18 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
+def without_passwords(text: str) -> str:
+    """Text that may have addresses in it, each without its password."""
+    return _CREDENTIALS.sub(r"\1:***@", text)
+
+
 def warn(text: str) -> None:
     """One line on standard error about something that does not end the run.
 
     Not :func:`warnings.warn`, which PyMARLzoo+ silences.
     """
     with suppress(OSError):  # a log on the disk that is full, of which it speaks
-        print(f"mast: warning: {text}", file=sys.stderr, flush=True)
+        print(f"mast: warning: {without_passwords(text)}", file=sys.stderr, flush=True)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from epymarl_mast.cli.app import app
-from epymarl_mast.errors import MastError, OptionError, exits_cleanly, nearest, needs_package
+from epymarl_mast.errors import MastError, OptionError, exits_cleanly, nearest, needs_package, warn
 
 
 def test_nearest_names_the_most_similar_word_or_none():
@@ -27,6 +27,23 @@ def test_a_mendable_error_is_one_line_and_exit_code_2(capsys):
 
     assert left.value.code == 2
     assert capsys.readouterr().err == "mast: error: mast.omega is wrong\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("no mongodb://me:secret@h/d here", "no mongodb://me:***@h/d here"),
+        ("'mongodb+srv://me:s@cret@h/d'", "'mongodb+srv://me:***@h/d'"),
+        ("mongo=['mongodb://me:secret@h/d']", "mongo=['mongodb://me:***@h/d']"),
+        ("me:secret@h:27017:d is", "me:***@h:27017:d is"),
+        ("lr=0.1: a number; mail me@lab.org", "lr=0.1: a number; mail me@lab.org"),
+        ("a:1:b, c@d", "a:1:b, c@d"),
+    ],
+)
+def test_no_message_shows_a_password(said, shown, capsys):
+    assert str(OptionError(said)) == shown
+    warn(said)
+    assert capsys.readouterr().err == f"mast: warning: {shown}\n"
 
 
 def test_any_other_error_goes_through():

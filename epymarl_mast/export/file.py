@@ -19,7 +19,7 @@ from epymarl_mast.export.network import AgentNetwork, Array, Layer
 from epymarl_mast.whole_files import write_whole
 
 KEY = "epymarl_mast"
-_MAX_WEIGHTS = 1 << 26  # of one matrix, before decoding: 256 MiB
+_MAX_WEIGHTS = 1 << 26  # of all networks, before decoding: 256 MiB
 _Count = Annotated[int, Field(ge=0, le=_MAX_WEIGHTS)]
 _Size = Annotated[int, Field(ge=1, le=1 << 20)]
 
@@ -173,8 +173,9 @@ def _check_shapes(header: Header) -> None:
         for name, layer in layers.items():
             if (layer.outputs, layer.inputs) != shapes[name]:
                 raise ValueError(f"{name} is {layer.outputs} x {layer.inputs}, not {shapes[name]}")
-            if layer.outputs * layer.inputs > _MAX_WEIGHTS:
-                raise ValueError(f"{name} has more than {_MAX_WEIGHTS} weights")
+    sizes = [layer.outputs * layer.inputs for own in header.layers for layer in own.values()]
+    if sum(sizes) > _MAX_WEIGHTS:
+        raise ValueError(f"its networks have {sum(sizes)} weights; {_MAX_WEIGHTS} are allowed")
 
 
 def _network(file: Any, k: str, layers: dict[str, Coded]) -> AgentNetwork:

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from epymarl_mast.errors import CheckpointError
+
 _SECONDS_TO_LOOK_FOR_THE_PARENT = 2.0
 RANDOM_STATE = "mast_random_state"  # a request to a worker, with None to ask or a state to set
 _host_workers: dict[str, Callable[..., None]] = {}
@@ -94,10 +96,17 @@ def set_random_states(connections: Any, states: list[dict[str, Any]]) -> list[st
 
     Returns:
         Of each, why its environment may not be what it was; empty where it is.
+
+    Raises:
+        CheckpointError: if one cannot take it.
     """
     for connection, state in zip(connections, states, strict=True):
         connection.send((RANDOM_STATE, state))
-    return [connection.recv() or "" for connection in connections]
+    answers = [connection.recv() for connection in connections]
+    for refusal in answers:
+        if isinstance(refusal, CheckpointError):
+            raise refusal
+    return [doubt or "" for doubt in answers]
 
 
 def _work(module: str, remote: Any, environment: Any, *rest: Any) -> None:
@@ -137,7 +146,7 @@ class _Ears:
                 return request, state
             self._remote.send(self._answer(state))
 
-    def _answer(self, state: dict[str, Any] | None) -> dict[str, Any] | str:
+    def _answer(self, state: dict[str, Any] | None) -> dict[str, Any] | str | CheckpointError:
         # Only here: the command line starts without torch.
         from epymarl_mast.hosts import random_states
         from epymarl_mast.resume.values import process_random_state, set_process_random_state
@@ -148,8 +157,13 @@ class _Ears:
                 "environment": random_states.of(environment),
                 "process": process_random_state(),
             }
-        doubt = random_states.restore(environment, state["environment"])
-        set_process_random_state(state["process"])
+        try:
+            doubt = random_states.restore(environment, state["environment"])
+            set_process_random_state(state["process"])
+        except CheckpointError as error:
+            return error  # for the run to tell: a worker's end says nothing
+        except Exception as error:
+            return CheckpointError(f"{type(error).__name__}: {error}")
         return doubt
 
     def __getattr__(self, name: str) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 from epymarl_mast.errors import CheckpointError, OptionError, ReportError
 from epymarl_mast.learners.checkpoint_files import read, write_together
 from epymarl_mast.overrides import user_path
+from epymarl_mast.resume.places import has_checkpoint
 from epymarl_mast.sparse import Topology
 from epymarl_mast.tracking.mask_history import SNAPSHOT_FILES, MaskHistory
 
@@ -54,8 +55,12 @@ def check_checkpoint(config: Mapping[str, Any]) -> None:
 
 def _check_mask_source(config: Mapping[str, Any]) -> None:
     block = config.get("mast")
-    source = block.get("mask_from") if isinstance(block, Mapping) else None
-    if source is None or (user_path(source) / FILE_NAME).is_file():
+    if not isinstance(block, Mapping):
+        return
+    source = block.get("mask_from")
+    if source is None or has_checkpoint(block.get("resume")):  # which has the masks
+        return
+    if (user_path(source) / FILE_NAME).is_file():
         return
     if any(user_path(source).glob(SNAPSHOT_FILES)):
         return

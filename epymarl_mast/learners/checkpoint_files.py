@@ -16,9 +16,11 @@ from typing import Any
 import torch
 
 from epymarl_mast.errors import CheckpointError
-from epymarl_mast.whole_files import write_in_order
+from epymarl_mast.torch_files import load_tensors
+from epymarl_mast.whole_files import read_file, write_in_order
 
 DIGESTS = "SHA256SUMS"
+_MOST_BYTES = 2**34  # of one file, which is read whole
 
 
 def write_together(folder: Path, contents: Mapping[str, Any]) -> None:
@@ -54,7 +56,7 @@ def read(folder: Path, name: str) -> Any:
     """
     path = folder / name
     try:
-        content = path.read_bytes()
+        content = read_file(path, _MOST_BYTES)
         digests = _digests(folder)
     except FileNotFoundError:
         raise CheckpointError(
@@ -68,9 +70,9 @@ def read(folder: Path, name: str) -> Any:
             "another checkpoint"
         )
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        raise CheckpointError(f"{path} cannot be read: {type(error).__name__}") from error
+        return load_tensors(content)
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
 def _saved(value: Any) -> bytes:
@@ -83,6 +85,6 @@ def _digests(folder: Path) -> dict[str, str]:
     path = folder / DIGESTS
     if not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_file(path, _MOST_BYTES).decode(errors="replace").splitlines()
     found = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     return found or {DIGESTS: "damaged"}  # which no file agrees with

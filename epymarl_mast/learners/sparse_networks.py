@@ -12,6 +12,7 @@ from epymarl_mast.learners.checkpoint import adopt_masks
 from epymarl_mast.networks import layers_of
 from epymarl_mast.options import MastOptions
 from epymarl_mast.overrides import user_path
+from epymarl_mast.resume.places import has_checkpoint
 from epymarl_mast.sparse import TOPOLOGIES, Layer, UpdateSchedule
 from epymarl_mast.sparse.accounting import NetworkCost, network_cost
 
@@ -56,7 +57,7 @@ class SparseNetworks:
             ),
             generator,
         )
-        if options.mask_from is not None:
+        if options.mask_from is not None and not has_checkpoint(options.resume):
             adopt_masks(self.topology, user_path(options.mask_from))
         self.mask_all_()
 

@@ -57,9 +57,10 @@ def restore_learner(learner: Any, state: Mapping[str, Any]) -> None:
     restore_moments(learner.regression.rew_ms, state["rew_ms"])
     restore_moments(learner.regression.ret_ms, state["ret_ms"])
     learner.noise.set_state(state["noise"])
-    learner.training_steps = state["training_steps"]
-    learner.last_target_update_step = state["last_target_update_step"]
-    learner.log_stats_t = state["log_stats_t"]
+    for counter in ("training_steps", "last_target_update_step", "log_stats_t"):
+        if not isinstance(state[counter], (int, float)):
+            raise CheckpointError(f"its {counter} is {state[counter]!r}, which is no number")
+        setattr(learner, counter, state[counter])
     learner.mac.mask_recorder.load_state_dict(state["masks_recorded"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from epymarl_mast.report.database import connected
 from epymarl_mast.report.record import Record
-from epymarl_mast.whole_files import read_json, write_json
+from epymarl_mast.whole_files import read_json, write_json, write_whole
 
 NAME = "report.html"
 
@@ -39,7 +38,7 @@ def attach(page: Path, runs: Sequence[Record]) -> None:
 
 
 def _attach_to_folder(page: Path, folder: Path) -> None:
-    shutil.copyfile(page, folder / NAME)
+    write_whole(folder / NAME, page.read_bytes())  # not into what a link of that name leads to
     record = read_json(folder / "run.json")
     artifacts = record.get("artifacts", [])
     if record and isinstance(artifacts, list) and NAME not in artifacts:

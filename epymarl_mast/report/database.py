@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from epymarl_mast.errors import OptionError, needs_package
+from epymarl_mast.report.files import MALFORMED
 from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_trained
-from epymarl_mast.tracking.address import database_of, resolved, without_password
+from epymarl_mast.tracking.address import check_url, database_of, resolved, without_password
 
 _SECONDS_TO_ANSWER = 5
 
@@ -38,18 +39,19 @@ def connected(address: str) -> Iterator[Any]:
     with needs_package("a MongoDB", extra="mongo"):
         import pymongo
         from pymongo.errors import PyMongoError
-    address = resolved(address)
-    url, name = _split(address)
+    shown = without_password(address)  # of a variable its name: it may hold something else
+    url, name = _split(resolved(address), shown)
+    check_url(url, shown)
     try:
         client: Any = pymongo.MongoClient(url, serverSelectionTimeoutMS=_SECONDS_TO_ANSWER * 1000)
         with client:
             yield client[name]
     except PyMongoError as error:
         reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
-        raise OptionError(f"MongoDB {without_password(address)}: {reason}") from None
+        raise OptionError(f"MongoDB {shown}: {reason}") from None
 
 
-def _split(address: str) -> tuple[str, str]:
+def _split(address: str, shown: str) -> tuple[str, str]:
     if "://" in address:
         name = database_of(address)
         url = address
@@ -57,7 +59,7 @@ def _split(address: str) -> tuple[str, str]:
         server, _, name = address.rpartition(":")
         url = f"mongodb://{server}"
     if not name:
-        raise OptionError(f"{without_password(address)} names no database: host:port:database does")
+        raise OptionError(f"{shown} names no database: host:port:database does")
     return url, name
 
 
@@ -77,5 +79,5 @@ def _record(
             seconds=seconds_trained(run),
             made_with=(run.get("host") or {}).get("epymarl_mast") or {},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         return Unreadable(source, f"{type(error).__name__}: {error}")

@@ -7,7 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from epymarl_mast.errors import printable
 from epymarl_mast.report.record import Record, Series, Unreadable, flat, seconds_trained, time_of
+from epymarl_mast.whole_files import MOST_BYTES_OF_JSON, read_file
+
+# What reading a record of unlike content can end with.
+MALFORMED = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 
 
 def read_folder(folder: Path, metrics: Collection[str]) -> Iterator[Record | Unreadable]:
@@ -19,21 +26,23 @@ def read_folder(folder: Path, metrics: Collection[str]) -> Iterator[Record | Unr
     """
     for run in sorted(folder.rglob("run.json")):
         if not run.with_name("config.json").exists():
-            yield Unreadable(str(run.parent), "no config.json")
+            yield Unreadable(printable(run.parent), "no config.json")
             continue
         try:
             yield _record(run.parent, metrics)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            yield Unreadable(str(run.parent), f"{type(error).__name__}: {error}")
+        except MALFORMED as error:
+            yield Unreadable(printable(run.parent), f"{type(error).__name__}: {error}")
 
 
 def _record(folder: Path, metrics: Collection[str]) -> Record:
-    run = _read(folder / "run.json")
+    run, config = _read(folder / "run.json"), _read(folder / "config.json")
+    # Half characters, which JSON can have and no file of ours.
+    json.dumps([str(folder), run, config], ensure_ascii=False).encode()
     recorded = _read(folder / "metrics.json") if (folder / "metrics.json").exists() else {}
     return Record(
         source=str(folder),
         status=str(run.get("status")),
-        config=flat(_read(folder / "config.json")),
+        config=flat(config),
         series={
             name: Series.of(recorded[name]["steps"], recorded[name]["values"])
             for name in metrics
@@ -46,7 +55,7 @@ def _record(folder: Path, metrics: Collection[str]) -> Record:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(read_file(path, MOST_BYTES_OF_JSON).decode())
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds no record")
     return content

@@ -15,7 +15,8 @@ NOT_COMPARED = {
     "local_results_path", "checkpoint_path", "load_step", "evaluate", "render",
     "save_model", "save_model_interval", "save_replay", "save_replay_episode",
     "log_interval", "learner_log_interval", "runner_log_interval",
-    "use_tensorboard", "use_wandb", "use_cuda", "buffer_cpu_only", "mast.engine",
+    "use_tensorboard", "use_wandb", "use_cuda", "buffer_cpu_only", "mast.engine", "mast.resume",
+    "mast.checkpoint_minutes", "mast.checkpoint_interval", "mast.checkpoint_keep",
 }  # fmt: skip
 """Options that do not change what is learned, and the seed."""
 

@@ -76,11 +76,12 @@ class Record:
         """Refuse a record whose parts are not of their kinds.
 
         Raises:
-            TypeError: naming the first.
+            TypeError, ValueError, OverflowError: naming the first.
         """
         for key in ("t_max", "test_interval"):
-            if not isinstance(self.config.get(key, 0), (int, float)):
+            if not isinstance(number := self.config.get(key, 0), (int, float)):
                 raise TypeError(f"its {key} is no number")
+            float(number)  # whole numbers may be larger than any
         if not isinstance(self.made_with, Mapping):
             raise TypeError("its note of versions is none")
         float(self.sparsity)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from epymarl_mast.errors import CheckpointError
 from epymarl_mast.resume.files import StoredFile, fetch, is_number, store
 from epymarl_mast.resume.places import PATTERN
 from epymarl_mast.resume.segments import Segment, unpack
+from epymarl_mast.torch_files import load_tensors
 from epymarl_mast.whole_files import MOST_BYTES_OF_JSON, read_file
 
 FORMAT = 1
@@ -105,10 +105,9 @@ class Checkpoint:
         """
         content = fetch(self.folder, self.state)
         try:
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for a foreign file
-            reason = type(error).__name__
-            raise CheckpointError(f"{self.state.name} cannot be read: {reason}") from None
+            state = load_tensors(content)
+        except ValueError as error:
+            raise CheckpointError(f"{self.state.name} cannot be read: {error}") from None
         kinds = {"config": str, "record": dict}
         if not isinstance(state, dict) or not all(
             isinstance(state.get(key), kind) for key, kind in kinds.items()

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ from epymarl_mast.resume.database import Past, continued_in_database
 from epymarl_mast.resume.entry import Entry, noted_entry, recorded_address
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.places import FOLDER
-from epymarl_mast.resume.record import continued, seconds_away
+from epymarl_mast.resume.record import check as check_record
+from epymarl_mast.resume.record import continued, seconds_away, written_at
 from epymarl_mast.resume.state import check_same_run
 from epymarl_mast.schemas import SCHEMAS
 from epymarl_mast.whole_files import read_json
@@ -104,7 +104,9 @@ class Unfinished:
                 f"{folder} was trained without checkpoints: nothing to go on from"
             )
         if checkpoint is not None:
-            check_same_run(checkpoint.load_state()["config"], json.dumps(config))
+            state = checkpoint.load_state()
+            check_same_run(state["config"], json.dumps(config))
+            check_record(state["record"])
         return cls(folder, config, record, checkpoint, problems)
 
     def say(self, others: Sequence[str]) -> list[str]:
@@ -145,6 +147,8 @@ class Unfinished:
             )
         config = {**self.config, "local_results_path": str(self.results)}
         config["mast"] = {**config["mast"], "resume": str(self.folder)}
+        if self.checkpoint is not None:
+            config["checkpoint_path"] = ""  # for hosts, which end a run where that is gone
         place = Path(tempfile.mkdtemp(prefix="mast-"))
         atexit.register(shutil.rmtree, place, ignore_errors=True)
         file = place / "run.yaml"
@@ -188,10 +192,8 @@ class Unfinished:
     @contextmanager
     def record_goes_on(self) -> Iterator[None]:
         """Inside, Sacred continues this run's record, and its entry in the MongoDB of ``-m``."""
-        when = datetime.now(timezone.utc)
-        if self.checkpoint is not None:
-            when = datetime.fromtimestamp(self.checkpoint.path.stat().st_mtime, timezone.utc)
-        when, noted = when.replace(tzinfo=None), self.noted
+        noted = self.noted
+        when = written_at(noted, self.checkpoint.path if self.checkpoint else None)
         away = seconds_away(noted, self.record, when)
         past = Past.of(self.folder, noted, when, away)
         with (

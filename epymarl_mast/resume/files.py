@@ -39,6 +39,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
+def is_name(value: Any) -> bool:
+    """Whether it is the name of a file in a folder, and leads nowhere else."""
+    return isinstance(value, str) and value not in ("", "..") and Path(value).name == value
+
+
 def store(path: Path, content: bytes, name_too: bool = True) -> StoredFile:
     """Write a file under a temporary name, bring it to the disk, then rename it.
 
@@ -57,7 +62,7 @@ def fetch(folder: Path, stored: StoredFile) -> bytes:
     Raises:
         CheckpointError: if it is missing, or another than was written.
     """
-    if not stored.name or Path(stored.name).name != stored.name:
+    if not is_name(stored.name):
         raise CheckpointError(f"{stored.name} is no file of the folder {folder}")
     try:
         content = read_file(folder / stored.name, _MOST_BYTES)

@@ -22,7 +22,7 @@ from epymarl_mast.resume import record
 from epymarl_mast.resume.arithmetic import arithmetic, differences
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.entry import note_entry
-from epymarl_mast.resume.files import store
+from epymarl_mast.resume.files import is_name, store
 from epymarl_mast.resume.lock import hold
 from epymarl_mast.resume.places import FOLDER
 from epymarl_mast.resume.rewind import Rewind, unpacked_clock
@@ -40,6 +40,11 @@ from epymarl_mast.resume.writer import CheckpointWriter
 from epymarl_mast.whole_files import read_file, read_json
 
 _LONGEST_NAME = 255  # bytes of a file's name
+# What taking over a state of unlike content can end with.
+_MALFORMED = (
+    CheckpointError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
+    ArithmeticError, AssertionError,
+)  # fmt: skip
 
 
 class Keeper:
@@ -188,14 +193,7 @@ class Keeper:
         try:
             doubt = put_back(self._runner, learner, self._rings, checkpoint, state)
             others = differences(state.get("arithmetic", {}), arithmetic(learner))
-        except (
-            CheckpointError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RuntimeError,
-            ValueError,
-        ) as error:
+        except _MALFORMED as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from error
         self._say_doubt(doubt)
@@ -231,7 +229,7 @@ def first_token(folder: Path, token: str) -> str:
     ):  # of a folder that cannot be written there will be a warning
         if noted.is_file():
             first = read_file(noted, _LONGEST_NAME).decode()
-            if first.isprintable() and Path(first).name == first:  # it names a folder
+            if first.isprintable() and is_name(first):  # of a folder
                 return first
     with suppress(OSError):
         store(noted, token.encode())

@@ -13,6 +13,11 @@ def newest_checkpoint(run: Path) -> Path | None:
     return max((run / FOLDER).glob(PATTERN), key=lambda path: path.name, default=None)
 
 
+def has_checkpoint(run: str | None) -> bool:
+    """Whether the run of ``mast.resume`` goes on from a checkpoint, and does not begin again."""
+    return run is not None and newest_checkpoint(Path(run)) is not None
+
+
 def step_of(checkpoint: Path) -> int:
     """The environment step in a checkpoint's name; -1 for a file of another name."""
     step = checkpoint.stem.partition("_")[2]

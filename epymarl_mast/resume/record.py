@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from epymarl_mast.errors import CheckpointError
+from epymarl_mast.resume.files import is_name, is_number
 from epymarl_mast.resume.values import plain, revive
 from epymarl_mast.whole_files import read_json, write_json
 
@@ -32,7 +34,30 @@ def noted(logger: Any) -> dict[str, Any]:
         "artifacts": list(observer.run_entry["artifacts"]),
         "run_entry": json.dumps(_flat(observer.run_entry)),
         "log": log.stat().st_size if log.exists() else 0,
+        "when": _now().isoformat(),
     }
+
+
+def check(kept: Mapping[str, Any]) -> None:
+    """Refuse what :func:`noted` cannot have given, before a record is changed by it.
+
+    Raises:
+        CheckpointError: naming the first part that is wrong.
+    """
+    holds: dict[str, Callable[[Any], Any]] = {
+        "info": lambda said: metrics_at(revive(dict(said)), {}, "") is not None,
+        "stats": lambda said: isinstance(said, dict),
+        "artifacts": lambda said: all(map(is_name, said)),  # files of the run's own folder
+        "run_entry": lambda said: isinstance(json.loads(said), dict),
+        "log": is_number,
+    }
+    for key, right in holds.items():
+        try:
+            fine = right(kept[key])
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+            fine = False
+        if not fine:
+            raise CheckpointError(f"the checkpoint holds no record of a run: its {key} is none")
 
 
 def restore(logger: Any, kept: Mapping[str, Any]) -> None:
@@ -42,6 +67,21 @@ def restore(logger: Any, kept: Mapping[str, Any]) -> None:
     logger.sacred_info.update(info)
     for key, (steps, values) in revive(kept["stats"]).items():
         logger.stats[key] = list(zip(steps, values, strict=True))
+
+
+def written_at(kept: Mapping[str, Any] | None, file: Path | None) -> datetime.datetime:
+    """Wall time of a checkpoint, in UTC.
+
+    Args:
+        kept: what :func:`noted` gave; None, as ``file``, for the start of a run.
+        file: the checkpoint's, whose own time is that of a copy where it was copied.
+    """
+    if kept is None or file is None:
+        return _now()
+    with suppress(TypeError, ValueError, LookupError):
+        return datetime.datetime.fromisoformat(kept["when"]).replace(tzinfo=None)
+    written = datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.timezone.utc)
+    return written.replace(tzinfo=None)  # from before it was noted
 
 
 def note_checkpoint(logger: Any, t_env: int) -> None:
@@ -99,9 +139,10 @@ def cut_back(
     for key in ("stop_time", "fail_trace", "result"):
         record.pop(key, None)
     metrics = metrics_at(info, read_json(folder / "metrics.json"), when)
+    resumed = record.get("resumed")
     update = {
         "artifacts": artifacts, "status": "RUNNING", "result": None, "away_seconds": away,
-        "resumed": [*record.get("resumed", []), _now().isoformat()],
+        "resumed": [*(resumed if isinstance(resumed, list) else []), _now().isoformat()],
     }  # fmt: skip
     write_json(folder / "run.json", _flat({**record, **update}))
     write_json(folder / "metrics.json", _flat(metrics))
@@ -162,7 +203,8 @@ def metrics_at(
         if f"{name}_T" not in info:
             continue
         values = [getattr(value, "item", lambda v=value: v)() for value in info[name]]
-        times = known.get(name, {}).get("timestamps", [])[: len(values)]
+        times = known[name].get("timestamps") if isinstance(known.get(name), dict) else None
+        times = times[: len(values)] if isinstance(times, list) else []
         metrics[name] = {
             "steps": [int(step) for step in info[f"{name}_T"]],
             "timestamps": [*times, *[when] * (len(values) - len(times))],

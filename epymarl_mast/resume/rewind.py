@@ -18,6 +18,8 @@ import torch
 from epymarl_mast.errors import CheckpointError
 from epymarl_mast.resume.segments import unzipped
 
+_MOST_BYTES = 2**27  # of a clock: sixteen million iterations, which take five times that in memory
+
 
 class Rewind:
     """The recorded iterations of a run, passed through by the host's loop.
@@ -65,7 +67,7 @@ def unpacked_clock(kept: Any) -> list[int]:
         CheckpointError: if it is nothing that was packed so.
     """
     try:
-        steps = np.frombuffer(unzipped(kept.numpy().tobytes()), np.int64)
+        steps = np.frombuffer(unzipped(kept.numpy().tobytes(), _MOST_BYTES), np.int64)
     except (AttributeError, RuntimeError, TypeError, ValueError, zlib.error) as error:
         raise CheckpointError(f"the checkpoint holds no clock: {error}") from None
     clock: list[int] = np.cumsum(steps).tolist()

@@ -24,7 +24,7 @@ from epymarl_mast.resume.files import StoredFile, is_number
 _ZLIB = (1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
 
 
-_MOST_BYTES = 2**29  # a segment, or a run's clock, unpacked: more is no file of ours
+_MOST_BYTES = 2**29  # a segment, unpacked: more is no file of ours
 _MALFORMED = (
     ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error,
 )  # fmt: skip
@@ -147,17 +147,17 @@ def unpack(content: bytes) -> Iterator[dict[str, Tensor]]:
         raise CheckpointError(f"it holds no episodes: {error}") from None
 
 
-def unzipped(content: bytes) -> bytes:
-    """What zlib packed, if it is not more than what we write.
+def unzipped(content: bytes, most: int = _MOST_BYTES) -> bytes:
+    """What zlib packed, if it is not more than ``most`` bytes.
 
     Raises:
         ValueError: if it is, or is not whole.
         zlib.error: if it is nothing that zlib packed.
     """
     unpacking = zlib.decompressobj()
-    data = unpacking.decompress(content, _MOST_BYTES)
+    data = unpacking.decompress(content, most)
     if not unpacking.eof:
-        raise ValueError(f"it is torn, or unpacks to more than {_MOST_BYTES >> 20} MiB")
+        raise ValueError(f"it is torn, or unpacks to more than {most >> 20} MiB")
     return data
 
 

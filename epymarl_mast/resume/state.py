@@ -29,6 +29,7 @@ _OF_THE_RUNNER = (
 )  # fmt: skip
 _FREE = (
     "local_results_path",
+    "checkpoint_path",
     "mast.resume",
     "mast.checkpoint_",
     "mast.log_",
@@ -69,10 +70,9 @@ def put_back(
     """
     restore_learner(learner, state["learner"])
     for ring in rings:
-        own = state["rings"][ring.name]
-        ring.prepare(own)
-        for number, fields in checkpoint.episodes(ring.name, own["first"]):
-            ring.put(number, fields)
+        _fill(ring, state["rings"][ring.name], checkpoint)
+    if (t_env := revive(state["runner"]["t_env"])) < runner.t_env:
+        raise CheckpointError(f"its clock is at step {runner.t_env}, beyond its own, {t_env}")
     for key in _OF_THE_RUNNER:
         setattr(runner, key, revive(state["runner"][key]))
     runner.recent_rewards = deque(
@@ -87,6 +87,29 @@ def put_back(
         doubts = [random_states.restore(runner.env, state["environments"][0]["environment"])]
     set_process_random_state(state["random"])
     return next(filter(None, doubts), "")
+
+
+def _fill(ring: Ring, own: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+    """Put the episodes of a checkpoint into a buffer.
+
+    Raises:
+        CheckpointError: if they are not those that the buffer held, one after the other.
+    """
+    first, end = own["first"], own["inserted"]
+    if end != ring.inserted or not max(0, end - ring.capacity) <= first <= end:
+        raise CheckpointError(
+            f"the buffer {ring.name} of {ring.capacity} episodes cannot have held those from "
+            f"{first} to {end} after {ring.inserted}"
+        )
+    ring.prepare(own)
+    coming = first
+    for number, fields in checkpoint.episodes(ring.name, first):
+        if number != coming or number >= end:
+            raise CheckpointError(f"episode {coming} of the buffer {ring.name} is not in it")
+        ring.put(number, fields)
+        coming += 1
+    if coming != end:
+        raise CheckpointError(f"episode {coming} of the buffer {ring.name} is not in it")
 
 
 def environment_states(runner: Any) -> list[dict[str, Any]]:

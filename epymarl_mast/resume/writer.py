@@ -87,8 +87,12 @@ class CheckpointWriter:
         self._tidy()
 
     def begin(self, t_env: int, state: Mapping[str, Any]) -> None:
-        """Start a checkpoint of this moment; one that is not complete is completed first."""
-        self._timed(lambda: self._begin(t_env, state))
+        """Start a checkpoint of this moment; one that is not complete is completed first.
+
+        Nothing where there is one of this moment: to write over its files could cost it.
+        """
+        if t_env != self.newest:
+            self._timed(lambda: self._begin(t_env, state))
 
     def advance(self, coming: int) -> None:
         """Write some more.

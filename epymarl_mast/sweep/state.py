@@ -49,7 +49,7 @@ class RunState:
         """How long it took; None while it has not finished."""
         try:
             return float(read_json(self.folder / "done.json")["seconds"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None
 
     @property

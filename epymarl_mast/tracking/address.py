@@ -9,6 +9,12 @@ from epymarl_mast.errors import OptionError
 
 _SACREDS = re.compile(r"(?:[\w.-]+:\d{1,5}|(?:[\w.-]+:\d{1,5}:)?[A-Za-z_][\w.:-]*)(?:!-?\d+)?")
 
+# Of an URL's query, by their names in MongoDB's drivers.
+_SECRET_OPTIONS = re.compile(
+    r"([?&](?:tlsCertificateKeyFilePassword|authMechanismProperties|ssl_pem_passphrase)=)[^&]*",
+    re.IGNORECASE,
+)
+
 
 def resolved(address: str) -> str:
     """The address itself; of ``env:NAME`` what the environment variable NAME holds.
@@ -34,11 +40,44 @@ def is_address(source: str) -> bool:
 
 
 def without_password(address: str) -> str:
-    """An address that can be shown."""
-    scheme, separator, rest = address.rpartition("://")
+    """An address that can be shown: the password of its user is left out, and that of a key."""
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        scheme, rest = "", address
     credentials, at, host = rest.rpartition("@")
     user = credentials.partition(":")[0]
-    return f"{scheme}{separator}{user}:***@{host}" if at else address
+    host = _SECRET_OPTIONS.sub(r"\1***", host)
+    return f"{scheme}{separator}{user}:***@{host}" if at else f"{scheme}{separator}{host}"
+
+
+def check_url(address: str, shown: str) -> None:
+    """Refuse an URL of a MongoDB that no driver can read.
+
+    The driver's own message may quote a part of the password, where it has a character that
+    divides an address.
+
+    Args:
+        address: any that is :func:`resolved`.
+        shown: what to call it.
+
+    Raises:
+        OptionError: saying what is usually wrong.
+    """
+    from pymongo.errors import PyMongoError
+    from pymongo.uri_parser import parse_uri
+
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return
+    try:
+        # Of mongodb+srv:// the driver would ask a server for the rest.
+        parse_uri(f"mongodb://{rest}" if scheme == "mongodb+srv" else address)
+    except (PyMongoError, ValueError):
+        raise OptionError(
+            f"{shown} is no address that MongoDB's driver can read: "
+            "mongodb://host:port/database is; special characters of user and password are "
+            "written as %XX"
+        ) from None
 
 
 def database_of(address: str) -> str:

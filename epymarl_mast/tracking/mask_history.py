@@ -6,6 +6,8 @@ and ``shape/<name>``; and ``format``. At most :data:`SNAPSHOTS` while training, 
 
 from __future__ import annotations
 
+import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -17,13 +19,16 @@ import numpy as np
 import numpy.typing as npt
 
 from epymarl_mast.errors import ReportError, warn
+from epymarl_mast.whole_files import read_file
 
 Array = npt.NDArray[Any]
 
 SNAPSHOTS = 50
 FORMAT = 1
 SNAPSHOT_FILES = "masks_*.npz"
-_MOST_BYTES = 1 << 28  # of one snapshot: masks of two thousand million weights
+_MOST_BYTES = 1 << 26  # of all snapshots of a run: masks of five hundred million weights
+_BESIDE_BITS = 1 << 16  # names and shapes of one snapshot
+_LAYER = re.compile(r"[\w.-]+")  # files are named after it
 
 
 class MaskRecorder:
@@ -113,7 +118,10 @@ class MaskHistory:
                 f"{folder} holds no masks_*.npz: allowed is the Sacred directory of a run with a "
                 "sparse topology"
             )
-        snapshots = [_read(file) for file in files]
+        snapshots, room = [], _MOST_BYTES
+        for file in files:
+            snapshots.append(_read(file, room))
+            room -= sum(-(-mask.size // 8) for mask in snapshots[-1].values())
         layers = {name: mask.shape for name, mask in snapshots[0].items()}
         for snapshot in snapshots:
             if {name: mask.shape for name, mask in snapshot.items()} != layers:
@@ -127,21 +135,25 @@ def _step(file: Path) -> str:
     return file.stem.partition("_")[2]
 
 
-def _read(file: Path) -> dict[str, Array]:
+def _read(file: Path, room: int) -> dict[str, Array]:
+    """The masks of a snapshot, which may unpack to ``room`` bytes."""
     try:
-        _check_archive(file)
-        with np.load(file, allow_pickle=False) as archive:
+        content = io.BytesIO(read_file(file, _MOST_BYTES))
+        _check_archive(content, room)
+        with np.load(content, allow_pickle=False) as archive:
             names = [key.removeprefix("bits/") for key in archive.files if key.startswith("bits/")]
+            if odd := [name for name in names if not _LAYER.fullmatch(name)]:
+                raise ValueError(f"{odd[0]!r} is no name of a layer")
             return {name: _unpacked(archive, name) for name in names}
     except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
         raise ReportError(f"{file} cannot be read: {error}") from None
 
 
-def _check_archive(file: Path) -> None:
+def _check_archive(content: io.BytesIO, room: int) -> None:
     """Refuse a small file that would unpack to a huge one, or is of another format."""
-    with zipfile.ZipFile(file) as archive:
-        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
-            raise ValueError(f"it unpacks to more than {_MOST_BYTES} bytes")
+    with zipfile.ZipFile(content) as archive:
+        if sum(member.file_size for member in archive.infolist()) > room + _BESIDE_BITS:
+            raise ValueError(f"with those before it, it unpacks to more than {_MOST_BYTES} bytes")
         if "format.npy" not in archive.namelist():
             return  # from before there was one
         with archive.open("format.npy") as member:

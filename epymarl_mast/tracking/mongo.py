@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from epymarl_mast.errors import warn
+from epymarl_mast.errors import warn, without_passwords
 from epymarl_mast.tracking.address import database_of, resolved, without_password
 
 _SECONDS_TO_ANSWER = 3
@@ -170,10 +170,13 @@ def _parser(sacreds: Any) -> Any:
 
 
 def _without_password(meta_info: Any) -> Any:
-    """Sacred records its own options with a run."""
-    options = dict(meta_info.get("options") or {})
+    """Sacred records its own options with a run; ``--sql`` takes an address with a password too."""
+    options = {
+        name: without_passwords(value) if isinstance(value, str) else value
+        for name, value in (meta_info.get("options") or {}).items()
+    }
     if options.get("--mongo_db"):
-        options["--mongo_db"] = without_password(options["--mongo_db"])
+        options["--mongo_db"] = without_password(meta_info["options"]["--mongo_db"])
     return {**meta_info, "options": options}
 
 

@@ -29,7 +29,7 @@ class Run:
         """Last value of a metric, or None if it was not logged."""
         try:
             return float(self.metrics[name]["values"][-1])
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, OverflowError):
             return None
 
 

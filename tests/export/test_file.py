@@ -107,6 +107,21 @@ def test_a_wrong_file_is_one_line(written, case):
     assert "\n" not in str(error.value)
 
 
+def test_networks_that_unpack_to_more_than_memory(written):
+    """Each is allowed, and stored in next to nothing."""
+    path, header, _ = written
+    layers = {
+        "fc1": {"outputs": 16, "inputs": HUGE, "nonzeros": 0, "low_bits": 0},
+        "core_in": {"outputs": 48, "inputs": 16, "nonzeros": 0, "low_bits": 0},
+        "core_hidden": {"outputs": 48, "inputs": 16, "nonzeros": 0, "low_bits": 0},
+        "fc2": {"outputs": header.n_actions, "inputs": 16, "nonzeros": 0, "low_bits": 0},
+    }
+    wide = HUGE - header.inputs + header.observation + (1000 - header.n_agents) * -header.agent_id
+    changed(path, header={"observation": wide, "n_agents": 1000, "layers": [layers] * 1000})
+    with pytest.raises(ExportError, match=r"its networks have \d+ weights; 67108864 are allowed"):
+        read_agent(path)
+
+
 @pytest.mark.parametrize("length", [0, 7, 100, 1500, -1])
 def test_a_file_cut_short_is_one_line(written, length):
     path, *_ = written

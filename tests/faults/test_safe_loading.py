@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
+import re
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -19,9 +22,13 @@ from epymarl_mast.export.file import KEY, read_agent
 from epymarl_mast.hosts import PyMARLzooPlus
 from epymarl_mast.launch import prepare
 from epymarl_mast.learners.checkpoint import load_learner, load_state
+from epymarl_mast.report.database import read_database
 from epymarl_mast.report.make import Request, make_report
+from epymarl_mast.resume.checkpoint import Checkpoint
+from epymarl_mast.resume.files import store
 from epymarl_mast.sweep import one_run
 from epymarl_mast.sweep.plan import Run, check_runs, read_sweep
+from epymarl_mast.torch_files import load_tensors
 from epymarl_mast.tracking import mask_history
 from epymarl_mast.tracking.mask_history import MaskHistory, packed
 from epymarl_mast.tracking.summary import finished_run
@@ -85,6 +92,72 @@ def test_a_malicious_checkpoint(learner, mark, tmp_path, name):
             load_state(tmp_path)
 
 
+def _zipped_small():
+    """An archive of torch's that zip has made small."""
+    saved, small = io.BytesIO(), io.BytesIO()
+    torch.save(torch.zeros(10**7), saved)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    return small.getvalue()
+
+
+def _saved(value):
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+def _lists_of_lists():
+    nested = [1]
+    for _ in range(60):
+        nested = [nested, nested]
+    return nested
+
+
+def _itself():
+    holds = [1]
+    holds.append(holds)
+    return holds
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _zipped_small,
+        lambda: _saved({"clock": torch.zeros(1).expand(10**12)}),
+        lambda: _saved(_lists_of_lists()),
+        lambda: _saved(_itself()),
+    ],
+    ids=["zipped", "one number many times", "lists of lists", "a list of itself"],
+)
+def test_a_checkpoint_that_unpacks_to_more_than_memory(make, tmp_path):
+    content = make()
+    assert len(content) < 10**5
+    (tmp_path / "mast.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="much larger in memory than it is as a file"):
+        load_state(tmp_path)
+    state = store(tmp_path / "state_000000000001.pt", content)
+    with pytest.raises(CheckpointError, match="much larger in memory than it is as a file"):
+        Checkpoint(tmp_path, 1, state, {}).load_state()
+
+
+@pytest.mark.parametrize("name", ["agent.th", "SHA256SUMS"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(learner, tmp_path, name):
+    own = learner()
+    own.save_models(str(tmp_path))
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match="cannot be read: no regular file"):
+        load_learner(own, tmp_path)
+
+
+def test_networks_that_share_weights_are_read():
+    weights = torch.rand(1000, 3)
+    shared = {"online": weights[:500], "target": weights, "again": weights.view(-1)}
+    assert load_tensors(_saved(shared))["again"].shape == (3000,)
+
+
 def test_a_malicious_mask_file(mark, tmp_path):
     np.savez(tmp_path / "masks_000000000010.npz", **{"bits/a": np.array([Payload(mark)], object)})
     with pytest.raises(ReportError, match="cannot be read"):
@@ -101,6 +174,31 @@ def test_a_mask_file_that_unpacks_to_more_than_memory(tmp_path, monkeypatch):
     np.savez_compressed(path, **{"bits/a": np.zeros(1 << 21, np.uint8)})
     assert path.stat().st_size < 1 << 14
     with pytest.raises(ReportError, match="unpacks to more than"):
+        MaskHistory.of_run(tmp_path)
+
+
+def test_many_mask_files_that_unpack_to_more_than_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(mask_history, "_MOST_BYTES", 3 << 20)
+    bits = {"bits/a": np.zeros(1 << 20, np.uint8), "shape/a": np.array([1 << 10, 1 << 13])}
+    for step in range(3):
+        np.savez_compressed(tmp_path / f"masks_{step:012d}.npz", **bits)
+    assert len(MaskHistory.of_run(tmp_path).steps) == 3
+    np.savez_compressed(tmp_path / "masks_000000000003.npz", **bits)
+    with pytest.raises(ReportError, match=r"masks_000000000003\.npz .* with those before it"):
+        MaskHistory.of_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../a", "agent./a", "", "a\nb"])
+def test_masks_of_a_layer_whose_name_leads_elsewhere(tmp_path, name):
+    path = tmp_path / "masks_000000000010.npz"
+    np.savez(path, **packed({name: np.eye(3, dtype=bool)}))
+    with pytest.raises(ReportError, match="is no name of a layer"):
+        MaskHistory.of_run(tmp_path)
+
+
+def test_a_mask_file_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "masks_000000000010.npz")
+    with pytest.raises(ReportError, match="no regular file"):
         MaskHistory.of_run(tmp_path)
 
 
@@ -207,8 +305,15 @@ def test_an_address_from_the_environment(monkeypatch):
     monkeypatch.setenv("MARL_DB", "mongodb://me:secret@server/marl")
     SacredCommand.parse(["-m", "env:MARL_DB"])
     monkeypatch.setenv("MARL_DB", "mongodb://me:secret@server")
-    with pytest.raises(OptionError, match=r"-m mongodb://me:\*\*\*@server is not allowed"):
+    with pytest.raises(OptionError, match="-m env:MARL_DB is not allowed"):
         SacredCommand.parse(["-m", "env:MARL_DB"])
+    for other in ("the-key/of-something", "mongodb://me:se/cret@server/marl"):
+        monkeypatch.setenv("MARL_DB", other)
+        with pytest.raises(OptionError, match="env:MARL_DB is ") as error:
+            SacredCommand.parse(["-m", "env:MARL_DB"])
+        with pytest.raises(OptionError, match="env:MARL_DB") as another:
+            list(read_database("env:MARL_DB", ()))
+        assert not {"key", "cret"} & set(re.findall(r"\w+", f"{error.value} {another.value}"))
     monkeypatch.delenv("MARL_DB")
     with pytest.raises(OptionError, match="env:MARL_DB: the environment variable MARL_DB is not"):
         SacredCommand.parse(["-m", "env:MARL_DB"])

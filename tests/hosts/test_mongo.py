@@ -22,6 +22,7 @@ from sacred.observers.mongo import parse_mongo_db_arg
 from epymarl_mast import __version__
 from epymarl_mast.command import SacredCommand
 from epymarl_mast.errors import OptionError
+from epymarl_mast.report.database import read_database
 from epymarl_mast.tracking import mongo as mongo_tracking
 from epymarl_mast.tracking.mask_history import MaskHistory
 
@@ -175,7 +176,8 @@ def test_a_slow_server_gets_each_metric_once(monkeypatch):
 
 
 def test_a_password_is_recorded_nowhere(tmp_path):
-    meta = {"command": "my_main", "options": {"--mongo_db": "mongodb://me:secret@server/marl"}}
+    options = {"--mongo_db": "mongodb://me:secret@server/marl", "--sql": None, "--force": False}
+    meta = {"command": "my_main", "options": {**options, "--sql": "postgresql://me:secret@db/x"}}
     with mongo_tracking.runs_survive_mongo():
         observer = FileStorageObserver(tmp_path)
         for _ in range(2):  # the second time, its folder exists
@@ -185,7 +187,11 @@ def test_a_password_is_recorded_nowhere(tmp_path):
             )  # fmt: skip
     for folder in ("1", "2"):
         record = json.loads((tmp_path / folder / "run.json").read_text())
-        assert record["meta"]["options"] == {"--mongo_db": "mongodb://me:***@server/marl"}
+        assert "secret" not in str(record)
+        assert record["meta"]["options"] == {
+            "--mongo_db": "mongodb://me:***@server/marl", "--sql": "postgresql://me:***@db/x",
+            "--force": False,
+        }  # fmt: skip
     assert meta["options"]["--mongo_db"] == "mongodb://me:secret@server/marl"
 
 
@@ -196,6 +202,38 @@ def test_an_address_that_cannot_be_read_is_one_line(address):
     with pytest.raises(OptionError, match="host:port:database and mongodb://") as error:
         SacredCommand.parse(["-m", address])
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mongodb://me:sec/ret@server/marl", "mongodb://me:x://secret@server/marl",
+        "mongodb://me:se%ret@server/marl", "mongodb://me:secret@server:99999/marl",
+        "mongodb://me:secret@[::1/marl", "mongodb+srv://me:sec/ret@server/marl",
+    ],
+)  # fmt: skip
+def test_an_address_that_the_driver_cannot_read_is_one_line(address):
+    with pytest.raises(OptionError, match="special characters of user and password") as error:
+        SacredCommand.parse(["-m", address])
+    with pytest.raises(OptionError, match="special characters"):
+        list(read_database(address, ()))
+    assert "ret@" not in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "mongodb://me:secret@server/marl", "--typo"],
+        ["-mmongodb://me:secret@server/marl", "--typo"],
+        ["me:secret@server:27017:marl", "x"],
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_shown_without_its_password(words):
+    with pytest.raises(OptionError, match="cannot read") as error:
+        SacredCommand.parse(words)
+    assert "secret" not in str(error.value)
+    assert "me:***@server" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,8 @@ def test_the_page_becomes_an_artifact_of_its_runs(database, tmp_path):
 
 def test_the_page_becomes_an_artifact_in_folders(record, configure, tmp_path):
     run, left_out = record(configure(), 0.5), record(configure(), 0.5, status="FAILED")
+    (tmp_path / "mine").write_text("mine")
+    (run / "report.html").symlink_to(tmp_path / "mine")  # by whoever made the record
     for _ in range(2):
         list(make_report(Request((str(tmp_path),), tmp_path / "out", attach=True)))
     assert (run / "report.html").read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
@@ -73,6 +75,7 @@ def test_the_page_becomes_an_artifact_in_folders(record, configure, tmp_path):
     assert said["artifacts"] == ["report.html"]
     assert said["status"] == "COMPLETED"
     assert not (left_out / "report.html").exists()
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_server_that_does_not_answer_is_one_line(unused_port, monkeypatch):
@@ -90,3 +93,8 @@ def test_what_is_an_address_and_how_it_is_shown():
     assert not is_address("results/sacred:old/a:b")
     assert without_password("mongodb://me:secret@server/marl") == "mongodb://me:***@server/marl"
     assert without_password("localhost:27017:marl") == "localhost:27017:marl"
+    assert without_password("mongodb://me:a://b@server/marl") == "mongodb://me:***@server/marl"
+    assert (
+        without_password("mongodb://server/marl?tls=true&tlsCertificateKeyFilePassword=secret&w=1")
+        == "mongodb://server/marl?tls=true&tlsCertificateKeyFilePassword=***&w=1"
+    )

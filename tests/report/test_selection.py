@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+
 import pytest
 
 from epymarl_mast.errors import OptionError
@@ -58,6 +62,59 @@ def test_each_reason_to_leave_a_run_out(record, configure, chosen):
         "10": "no config.json",
         "12": "ValueError: run.json holds no record",
     }
+
+
+HUGE = 10**400  # a whole number that JSON can have
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"config": {"t_max": HUGE}}, "OverflowError: int too large"),
+        ({"config": {"mast": {"topology": "rigl", "sparsity": HUGE}}}, "OverflowError: int too"),
+        ({"config": {"name": "\ud800"}}, "UnicodeEncodeError: .* surrogates not allowed"),
+        ({"run": {"away_seconds": HUGE}}, "OverflowError: int too large"),
+        ({"run": {"away_seconds": "x"}}, "ValueError: could not convert"),
+        ({"metrics": {WIN_RATE: {"steps": [1], "values": [HUGE]}}}, "OverflowError: int too"),
+        ({"metrics": {WIN_RATE: {"steps": [HUGE], "values": [1]}}}, "OverflowError: int too"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_record_that_no_run_wrote_is_left_out(record, configure, chosen, change, said):
+    record(configure(), 0.5)
+    folder = record(configure(seed=2), 0.5)
+    for name, keys in change.items():
+        file = folder / f"{name}.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **keys}))
+    selection, findings, _ = chosen()
+    assert len(selection.runs) == 1
+    [(problem, left_out)] = findings.values()
+    assert left_out
+    assert re.match(said, problem)
+
+
+@pytest.mark.parametrize("name", ["run", "config", "metrics"])
+def test_a_record_of_pipes_and_devices_is_not_waited_for(record, configure, chosen, name):
+    record(configure(), 0.5)
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        file = record(configure(seed=2), 0.5) / f"{name}.json"
+        file.unlink()
+        make(file)
+    selection, findings, _ = chosen()
+    assert len(selection.runs) == 1
+    assert [problem for problem, _ in findings.values()] == [
+        "OSError: [Errno 22] no regular file"
+    ] * 2
+
+
+def test_options_of_checkpoints_make_no_other_method(record, configure, chosen):
+    for seed, (minutes, resume) in enumerate([(10, None), (0, "/somewhere/1")], start=1):
+        checkpoints = {"checkpoint_minutes": minutes, "checkpoint_interval": 5000 * seed,
+                       "checkpoint_keep": seed, "resume": resume}  # fmt: skip
+        block = {"topology": "rigl", "sparsity": 0.9, **checkpoints}
+        record(configure(seed=seed, mast=block), 0.5)
+    selection, *_ = chosen()
+    assert len(set(selection.methods)) == 1
 
 
 def test_what_a_sweep_had_to_begin_anew_is_not_listed(record, configure, chosen):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import io
+import multiprocessing
 import random
+import threading
 from collections import OrderedDict, defaultdict, deque
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ import torch
 import yaml
 
 from epymarl_mast.errors import CheckpointError
-from epymarl_mast.hosts import environment_parts, random_states
+from epymarl_mast.hosts import environment_parts, random_states, reach
 from epymarl_mast.hosts.environments import PACKAGES, installed
 from epymarl_mast.overrides import shipped_environments
 from epymarl_mast.plugin import register
@@ -200,6 +202,34 @@ def test_other_generators_are_refused():
     used = with_generator()
     with pytest.raises(CheckpointError, match=r"env\.rng is only in the checkpoint"):
         random_states.restore(SimpleNamespace(), random_states.of(used))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            {"generators": {}, "values": {}},
+            r"^the environment's random generator env\.rng is only here",
+        ),
+        ({"generators": {"env.rng": {"tuple": [1]}}, "values": {}}, "Error: "),
+        ({"generators": 5, "values": {}}, "AttributeError: "),
+    ],
+)
+def test_a_worker_that_cannot_go_on_says_so_and_lives(wrong, said):
+    """Else the run would only know that it is gone."""
+    here, there = multiprocessing.Pipe()
+    environment = reach._Noted(SimpleNamespace(x=with_generator))
+    environment.x()
+    worker = threading.Thread(target=reach._Ears(there, environment).recv)
+    worker.start()
+    before = process_random_state()
+    [right] = reach.ask_random_states([here])
+    with pytest.raises(CheckpointError, match=said):
+        reach.set_random_states([here], [{**right, "environment": wrong}])
+    assert reach.set_random_states([here], [right]) == [""]
+    here.send(("close", None))
+    worker.join()
+    set_process_random_state(before)
 
 
 class Unseen:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
+import zlib
 from collections import deque
 from datetime import datetime
 from importlib import metadata
@@ -21,9 +23,10 @@ from epymarl_mast.resume import record as records
 from epymarl_mast.resume.arithmetic import arithmetic, differences
 from epymarl_mast.resume.checkpoint import Checkpoint, newest_whole
 from epymarl_mast.resume.files import StoredFile, fetch, store
+from epymarl_mast.resume.keeper import first_token
 from epymarl_mast.resume.rewind import Rewind, packed_clock, unpacked_clock
 from epymarl_mast.resume.segments import SegmentBuilder, unpack
-from epymarl_mast.resume.state import check_same_run
+from epymarl_mast.resume.state import _fill, check_same_run
 from epymarl_mast.resume.values import generator_state, plain, revive, set_generator_state
 from epymarl_mast.resume.writer import CheckpointWriter
 
@@ -97,6 +100,14 @@ def test_a_generator_goes_on(make, draw):
 def test_a_clock_comes_back():
     clock = np.cumsum(np.random.default_rng(0).integers(1, 50, 1000)).tolist()
     assert unpacked_clock(through_torch(packed_clock(clock))) == clock
+
+
+def test_a_clock_that_unpacks_to_more_than_memory():
+    zeros = zlib.compressobj(9)
+    packed = b"".join(zeros.compress(bytes(2**24)) for _ in range(9)) + zeros.flush()
+    assert len(packed) < 2**18
+    with pytest.raises(CheckpointError, match="no clock: it is torn, or unpacks to more than 128"):
+        unpacked_clock(torch.frombuffer(bytearray(packed), dtype=torch.uint8))
 
 
 def test_the_hosts_loop_passes_through_without_a_trace():
@@ -178,6 +189,12 @@ class FakeRing:
 
     def episode(self, number):
         return self.slots[number % self.capacity]
+
+    def prepare(self, state):
+        self.slots = [None] * self.capacity
+
+    def put(self, number, fields):
+        self.slots[number % self.capacity] = fields
 
 
 def writer_of(folder, rings, keep=2):
@@ -262,6 +279,73 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_used(tmp_path, wh
     assert "\n" not in problems[0]
 
 
+@pytest.mark.parametrize(
+    ("held", "gone", "said"),
+    [
+        ((3, 11), None, None),
+        ((5, 11), None, None),  # a buffer that had become smaller
+        ((3, 12), None, "cannot have held those from 3 to 12 after 11"),
+        ((2, 11), None, "cannot have held those from 2 to 11"),
+        ((-5, 11), None, "cannot have held"),
+        ((12, 11), None, "cannot have held"),
+        ((3, 11), 0, "episode 3 of the buffer replay is not in it"),
+        ((3, 11), 1, "episode 6 of the buffer replay is not in it"),
+        ((3, 11), 2, "episode 9 of the buffer replay is not in it"),
+    ],
+)
+def test_a_buffer_has_all_its_episodes_or_the_checkpoint_is_refused(tmp_path, held, gone, said):
+    ring = FakeRing("replay", 8)
+    writer, _ = writer_of(tmp_path, [ring])
+    for step, count in ((1, 6), (2, 3), (3, 2)):
+        for _ in range(count):
+            ring.insert()
+        writer.begin(step, {"config": "{}", "record": {}})
+        writer.finish()
+    newest_whole.cache_clear()
+    checkpoint, _ = newest_whole(tmp_path)
+    if gone is not None:
+        del checkpoint.segments["replay"][gone]
+    own = {"first": held[0], "inserted": held[1]}
+    if said is not None:
+        with pytest.raises(CheckpointError, match=said):
+            _fill(ring, own, checkpoint)
+        return
+    _fill(ring, own, checkpoint)
+    assert [float(ring.episode(n)["obs"][0, 0, 0]) for n in range(*held)] == [
+        n + 1 for n in range(*held)
+    ]
+    assert sum(slot is not None for slot in ring.slots) == held[1] - held[0]
+
+
+def test_a_checkpoint_is_not_written_over_itself(tmp_path, monkeypatch):
+    """A run that goes on and is told to end at once: a kill then would leave half of each."""
+    ring = FakeRing("replay", 4)
+    ring.insert()
+    writer, _ = writer_of(tmp_path, [ring], keep=1)
+    writer.begin(7, {"config": "{}", "record": {"of": "first"}})
+    writer.finish()
+    newest_whole.cache_clear()
+    checkpoint, _ = newest_whole(tmp_path)
+    again, said = writer_of(tmp_path, [ring], keep=1)
+    again.go_on_from(checkpoint)
+
+    def killed(self):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "write", killed)
+        again.begin(7, {"config": "{}", "record": {"of": "second"}})
+        again.finish()
+
+    newest_whole.cache_clear()
+    assert newest_whole(tmp_path) == (checkpoint, ())
+    assert (again.newest, said) == (7, [])
+    again.begin(8, {"config": "{}", "record": {}})
+    again.finish()
+    newest_whole.cache_clear()
+    assert newest_whole(tmp_path)[0].t_env == 8
+
+
 def test_another_format_is_refused(tmp_path, monkeypatch):
     ring = FakeRing("replay", 4)
     writer, _ = writer_of(tmp_path, [ring])
@@ -314,6 +398,47 @@ def test_another_configuration_is_refused_by_its_first_difference(saved, here, s
         check_same_run(saved, here)
 
 
+NOTED = {"info": {}, "stats": {}, "artifacts": [], "run_entry": "{}", "log": 0}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("info", [1]), ("info", {"x": 1, "x_T": [1]}), ("info", {"x": [1.0], "x_T": ["?"]}),
+        ("stats", None), ("log", -1), ("log", "x"),
+        ("artifacts", 5), ("artifacts", [5]), ("artifacts", [".."]),
+        ("artifacts", ["../../../etc/passwd"]), ("artifacts", ["/etc/passwd"]),
+        ("run_entry", "["), ("run_entry", "[]"), ("run_entry", 3), ("run_entry", "[" * 100_000),
+    ],
+    ids=lambda value: repr(value)[:20],
+)  # fmt: skip
+def test_a_record_that_none_of_ours_wrote_is_refused(part, said):
+    records.check(NOTED)
+    with pytest.raises(CheckpointError, match=f"holds no record of a run: its {part} is none"):
+        records.check({**NOTED, part: said})
+
+
+@pytest.mark.parametrize("metrics", [{"x": 5}, {"x": {"timestamps": 5}}, {"x": {}}, {}])
+@pytest.mark.parametrize("resumed", [5, ["2026-01-01"], None])
+def test_files_of_a_record_with_other_values_are_rebuilt(tmp_path, metrics, resumed):
+    (tmp_path / "run.json").write_text(json.dumps({"status": "FAILED", "resumed": resumed}))
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    kept = {**NOTED, "info": {"x": [0.5], "x_T": [7]}}
+    records.cut_back(tmp_path, kept, "2026-01-02", 0.0, {})
+    rebuilt = json.loads((tmp_path / "metrics.json").read_text())
+    assert rebuilt == {"x": {"steps": [7], "timestamps": ["2026-01-02"], "values": [0.5]}}
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["status"] == "RUNNING"
+    assert len(run["resumed"]) == (2 if isinstance(resumed, list) else 1)
+
+
+@pytest.mark.parametrize("noted", ["", "..", ".", "a/b", "\x1b[2J"])
+def test_a_token_that_names_no_folder_is_not_taken(tmp_path, noted):
+    (tmp_path / "token").write_text(noted)
+    assert first_token(tmp_path, "mine") == "mine"
+    assert first_token(tmp_path, "other") == "mine"
+
+
 def test_time_between_the_end_of_a_run_and_its_resume_is_not_training(monkeypatch):
     start = datetime(2026, 1, 1, 8)
     record = {"start_time": start.isoformat(), "stop_time": datetime(2026, 1, 1, 20).isoformat()}
@@ -329,6 +454,19 @@ def test_time_between_the_end_of_a_run_and_its_resume_is_not_training(monkeypatc
     assert seconds_trained({"start_time": start}) is None
 
 
+@pytest.mark.parametrize("when", [None, "?", 5])
+def test_a_checkpoint_that_was_copied_is_as_old_as_it_was(tmp_path, when):
+    file = tmp_path / "checkpoint"
+    file.touch()
+    os.utime(file, (0, 0))
+    assert records.written_at({**NOTED, "when": "2026-01-01T10:00:00"}, file) == datetime(
+        2026, 1, 1, 10
+    )
+    unknown = NOTED if when is None else {**NOTED, "when": when}  # from before it was noted
+    assert records.written_at(unknown, file) == datetime(1970, 1, 1)
+    assert records.written_at(None, None) > datetime(2026, 1, 1)
+
+
 def test_arithmetic_that_differs_is_named():
     here = arithmetic(SimpleNamespace(engine=MaskedEngine()))
     assert here["engine"] == "masked"
@@ -342,4 +480,8 @@ def test_where_results_go_may_differ():
     check_same_run(
         '{"local_results_path": "a", "mast": {"resume": null, "checkpoint_keep": 1}}',
         '{"local_results_path": "b", "mast": {"resume": "x", "checkpoint_keep": 2}}',
+    )
+    check_same_run(
+        '{"checkpoint_path": "a", "mast": {}}',
+        '{"checkpoint_path": "", "mast": {}}',
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import uuid
 
@@ -103,6 +104,25 @@ def test_every_algorithm_goes_on(host, command, algorithm, mast, signalled, tmp_
     mast(broken, *resuming(host, broken))
 
     assert kill_test.differences(tmp_path / "whole/results", broken / "results") == []
+
+
+@pytest.mark.long
+def test_a_run_goes_on_without_what_it_started_from(
+    host, command, mast, signalled, tmp_path, kill_test
+):
+    """From another folder, with the masks gone that a relative path named."""
+    mast(tmp_path / "source", *command, "save_model=True")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        shutil.copytree(record_of(tmp_path / "source"), folder / "source")
+    command = (*command, "mast.topology=static", "mast.mask_from=source")
+    mast(whole, *command)
+    signalled(broken, command, at_file=7, signal="9", code=-9)
+    shutil.rmtree(broken / "source")
+
+    mast(tmp_path, *resuming(host, broken))
+
+    assert kill_test.differences(whole / "results", broken / "results") == []
 
 
 @pytest.mark.long

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from epymarl_mast.errors import CheckpointError, HostError, OptionError
+from epymarl_mast.learners.checkpoint import check_checkpoint
+from epymarl_mast.resume.checkpoint import Checkpoint
 from epymarl_mast.resume.command import Unfinished
+from epymarl_mast.resume.files import StoredFile
 from epymarl_mast.resume.lock import hold
 
 
@@ -110,6 +115,28 @@ def test_options_beside_it(run, tmp_path):
     found = Unfinished.find(str(run(tmp_path / "1")))
     with pytest.raises(OptionError, match="'with' is not allowed"):
         found.arguments(["with", "lr=0.1"])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_run_started_from_is_needed_by_one_that_begins_again_alone(whole, tmp_path):
+    masks, models = str(tmp_path / "masks"), str(tmp_path / "models")
+    config = {"mast": {"mask_from": masks, "alpha": 1}, "checkpoint_path": models, "seed": 1}
+    checkpoint = Checkpoint(tmp_path / "checkpoints", 5, StoredFile("state", 0, ""), {})
+    checkpoint.folder.mkdir()
+    if whole:
+        checkpoint.write()
+    goes_on = Unfinished(tmp_path, config, {}, checkpoint if whole else None, ())
+
+    given = yaml.safe_load(Path(goes_on.arguments([])[0].partition("=")[2]).read_text())
+
+    assert given["mast"] == {**config["mast"], "resume": str(tmp_path)}
+    if whole:
+        assert given["checkpoint_path"] == ""
+        check_checkpoint(given)
+    else:
+        assert given["checkpoint_path"] == models
+        with pytest.raises(OptionError, match=r"mast\.mask_from=.* holds neither"):
+            check_checkpoint(given)
 
 
 def test_a_run_that_another_process_trains(run, tmp_path, mast):
