@@ -5,12 +5,12 @@ An episode batch is a dict of tensors (B, T, ...), one per field, zero after the
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -166,7 +166,8 @@ class Drawn(Mapping[str, Tensor]):
 
     def __init__(self, store: Fields, places: Iterable[tuple[int, int]]) -> None:
         indices, steps = zip(*places, strict=True)
-        self.indices = torch.from_numpy(np.array(indices, np.int64))  # a third of torch.tensor
+        # Twice as fast as torch.tensor.
+        self.indices = torch.frombuffer(array("q", indices), dtype=torch.int64)
         self.steps = int(max(steps))
         self._store = store
 
