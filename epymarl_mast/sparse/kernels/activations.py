@@ -73,26 +73,29 @@ def has_avx512() -> bool:
     return {"+avx512f", "+avx512dq"} <= set(features.split(","))
 
 
-def _polynomial(b: Builder, coefficients: tuple[float, ...], x: Value) -> Value:
-    power = constant(coefficients[-1])
+def _polynomial(b: Builder, coefficients: tuple[float, ...], xs: list[Value]) -> list[Value]:
+    powers = [constant(coefficients[-1])] * len(xs)
     for coefficient in coefficients[-2::-1]:
-        power = fma(b, power, x, constant(coefficient))
-    return power
+        step = constant(coefficient)
+        powers = [fma(b, power, x, step) for power, x in zip(powers, xs, strict=True)]
+    return powers
 
 
-def exp(b: Builder, x: Value) -> Value:
-    """e**x within 86 of 0, beyond which it stays there; relative error 1e-6 near 0."""
+def exp(b: Builder, *xs: Value) -> list[Value]:
+    """e**x of each within 86 of 0, beyond which it stays there; relative error 1e-6 near 0."""
     low, high = constant(-_EXP_BOUND), constant(_EXP_BOUND)
     # In this form both are one instruction, and NaN stays NaN.
-    x = b.select(b.fcmp_ordered("<", x, low), low, x)
-    x = b.select(b.fcmp_ordered(">", x, high), high, x)
-    rounded = fma(b, x, constant(_LOG2_E), constant(_ROUND))
-    whole = b.fsub(rounded, constant(_ROUND))
-    fraction = fma(b, x, constant(_LOG2_E), b.fneg(whole))
-    power = _polynomial(b, _EXP2, fraction)
+    bounded = [b.select(b.fcmp_ordered("<", x, low), low, x) for x in xs]
+    bounded = [b.select(b.fcmp_ordered(">", x, high), high, x) for x in bounded]
+    rounded = [fma(b, x, constant(_LOG2_E), constant(_ROUND)) for x in bounded]
+    whole = [b.fsub(value, constant(_ROUND)) for value in rounded]
+    pairs = zip(bounded, whole, strict=True)
+    fractions = [fma(b, x, constant(_LOG2_E), b.fneg(own)) for x, own in pairs]
+    powers = _polynomial(b, _EXP2, fractions)
     # Multiply by 2**whole in the exponent's bits; the shift drops all but the integer's low bits.
-    shift = b.shl(b.bitcast(rounded, INTS), integer(23))
-    return b.bitcast(b.add(b.bitcast(power, INTS), shift), FLOATS)
+    shifts = [b.shl(b.bitcast(value, INTS), integer(23)) for value in rounded]
+    pairs = zip(powers, shifts, strict=True)
+    return [b.bitcast(b.add(b.bitcast(power, INTS), shift), FLOATS) for power, shift in pairs]
 
 
 def integer(value: int) -> Value:
@@ -124,32 +127,41 @@ def _reciprocal(b: Builder, x: Value) -> Value:
     return guess
 
 
-def _logistic(b: Builder, x: Value, slope: float) -> Value:
-    """1 / (1 + e**(slope x)), error 1e-7."""
+def _logistic(b: Builder, xs: list[Value], slope: float) -> list[Value]:
+    """1 / (1 + e**(slope x)), error 1e-7.
+
+    One value takes some twenty instructions, each of which waits for the one before. All values
+    get theirs in turn, so that a CPU, which looks a hundred ahead, always finds one to do.
+    """
+    one = constant(1.0)
     if not has_avx512():
-        return _reciprocal(b, b.fadd(constant(1.0), exp(b, b.fmul(x, constant(slope)))))
+        powers = exp(b, *(b.fmul(x, constant(slope)) for x in xs))
+        return [_reciprocal(b, b.fadd(one, power)) for power in powers]
     none, every = ir.Constant(FLOATS, ir.Undefined), ir.Constant(ir.IntType(16), -1)
     current, floor = ir.Constant(INT, 4), ir.Constant(INT, 9)  # codes of the rounding
-    power = b.fmul(x, constant(slope * math.log2(math.e)))
     high = constant(_EXP2_BOUND)
-    power = b.select(b.fcmp_ordered(">", power, high), high, power)
+    powers = [b.fmul(x, constant(slope * math.log2(math.e))) for x in xs]
+    powers = [b.select(b.fcmp_ordered(">", power, high), high, power) for power in powers]
     name = "llvm.x86.avx512.mask.reduce.ps.512"  # x - floor(x)
-    fraction = call(b, name, FLOATS, power, floor, none, every, current)
+    fractions = [call(b, name, FLOATS, power, floor, none, every, current) for power in powers]
     name = "llvm.x86.avx512.mask.scalef.ps.512"  # x * 2**floor(y)
-    value = call(
-        b, name, FLOATS, _polynomial(b, _EXP2_ABOVE, fraction), power, none, every, current
-    )
-    below = b.fadd(constant(1.0), value)
-    guess = call(b, "llvm.x86.avx512.rcp14.ps.512", FLOATS, below, none, every)  # error 6e-5
-    error = fma(b, b.fneg(below), guess, constant(1.0))
-    return fma(b, guess, error, guess)
+    values = [
+        call(b, name, FLOATS, value, power, none, every, current)
+        for value, power in zip(_polynomial(b, _EXP2_ABOVE, fractions), powers, strict=True)
+    ]
+    below = [b.fadd(one, value) for value in values]
+    name = "llvm.x86.avx512.rcp14.ps.512"  # error 6e-5
+    guesses = [call(b, name, FLOATS, value, none, every) for value in below]
+    pairs = list(zip(below, guesses, strict=True))
+    errors = [fma(b, b.fneg(value), guess, one) for value, guess in pairs]
+    return [fma(b, guess, error, guess) for guess, error in zip(guesses, errors, strict=True)]
 
 
-def sigmoid(b: Builder, x: Value) -> Value:
-    """1 / (1 + e**-x)."""
-    return _logistic(b, x, -1.0)
+def sigmoid(b: Builder, *xs: Value) -> list[Value]:
+    """1 / (1 + e**-x) of each."""
+    return _logistic(b, list(xs), -1.0)
 
 
-def tanh(b: Builder, x: Value) -> Value:
-    """1 - 2 / (e**2x + 1)."""
-    return fma(b, constant(-2.0), _logistic(b, x, 2.0), constant(1.0))
+def tanh(b: Builder, *xs: Value) -> list[Value]:
+    """1 - 2 / (e**2x + 1) of each."""
+    return [fma(b, constant(-2.0), x, constant(1.0)) for x in _logistic(b, list(xs), 2.0)]

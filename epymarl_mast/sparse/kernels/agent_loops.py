@@ -13,9 +13,7 @@ U outputs.
 from __future__ import annotations
 
 from epymarl_mast.sparse.kernels.addresses import floats_at
-from epymarl_mast.sparse.kernels.cache import (
-    compiled,
-)
+from epymarl_mast.sparse.kernels.cache import compiled, inlined
 from epymarl_mast.sparse.kernels.emit import (
     LANES,
 )
@@ -37,7 +35,7 @@ from epymarl_mast.sparse.kernels.units import (
 )
 
 
-@compiled
+@inlined
 def pack_inputs(inputs, lane0, t, direction, x, x0):
     """A step's inputs of one block: observation, last action, agent id.
 
@@ -178,17 +176,18 @@ def agent_backward(
                 after = state + 2 * block_size
                 back_add(w_out_t, 0, hidden, spread, dq, 0, zh, after, dh, 0, d_out_values)
                 for j in range(hidden):
-                    at = j * LANES
                     gates0 = ((slot - block + t) * hidden + j) * 4 * LANES
-                    gru_unit_backward(dh, at, gates, gates0, zh, state + at, d_core, at, block_size)
+                    gru_unit_backward(
+                        j, hidden, dh, gates, gates0, zh, state + j * LANES, d_core, d_core_bias
+                    )
                 back_add(
                     w_core_t, hidden, 2 * hidden, spread, d_core, 0, zh, state, dh, 0, d_core_values
                 )
             else:
                 back_relu(w_out_t, hidden, spread, dq, 0, zh, state, d_core, 0, d_out_values)
+                back_bias(hidden, d_core, 0, d_core_bias)
             back_relu(w_core_t, hidden, spread, d_core, 0, zh, now, dz, 0, d_core_values)
             back_weights(w_in_t, spread, dz, 0, x, 0, d_in_values)
             back_bias(n_outputs, dq, 0, d_out_bias)
-            back_bias((4 if recurrent else 1) * hidden, d_core, 0, d_core_bias)
             back_bias(hidden, dz, 0, d_in_bias)
         slot += steps[block] + 1

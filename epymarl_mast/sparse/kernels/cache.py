@@ -16,6 +16,11 @@ def compiled(function: Callable[..., None]) -> Any:
     return _compiled(function)
 
 
+def inlined(function: Callable[..., None]) -> Any:
+    """The same for a part of one that is called often: arguments are not counted at each call."""
+    return _compiled(function, forceinline=True)
+
+
 def compiled_sums(function: Callable[..., None]) -> Any:
     """The same for a function whose sums may be taken in any order, so in vectors."""
     return _compiled(function, fastmath={"reassoc", "nsz"})

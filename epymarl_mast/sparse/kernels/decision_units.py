@@ -84,7 +84,7 @@ def gru_unit(b, x, x0, columns, values, starts, bias, row, units, old, y, y0):
         _row(b, place, columns, values, starts, bias, b.add(row, b.mul(units, index(gate))))
         for gate in range(4)
     ]
-    reset, update = sigmoid(b, gates[0]), sigmoid(b, gates[1])
-    new = tanh(b, fma(b, reset, gates[3], gates[2]))
+    reset, update = sigmoid(b, gates[0], gates[1])
+    (new,) = tanh(b, fma(b, reset, gates[3], gates[2]))
     before = load(b, address(b, x, old))
     store(b, fma(b, update, b.fsub(before, new), new), address(b, y, y0))

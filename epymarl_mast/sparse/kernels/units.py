@@ -61,15 +61,14 @@ def _gru_unit(save: bool) -> Any:
             row = b.add(j, b.mul(hidden, index(gate)))
             k, stop = (b.sext(b.load(address(b, starts, row, i)), INDEX) for i in (0, 1))
             sums.append(dot(b, bias_of(b, bias, row), x, columns, values, k, stop))
-        for v in range(VECTORS):
-            reset = sigmoid(b, sums[0][v])
-            update = sigmoid(b, sums[1][v])
-            new_gate = tanh(b, fma(b, reset, sums[3][v], sums[2][v]))
+        resets, updates = sigmoid(b, *sums[0]), sigmoid(b, *sums[1])
+        inner = [fma(b, *terms) for terms in zip(resets, sums[3], sums[2], strict=True)]
+        for v, new_gate in enumerate(tanh(b, *inner)):
             before = load(b, address(b, zh, old, WIDTH * v))
-            after = fma(b, update, b.fsub(before, new_gate), new_gate)
+            after = fma(b, updates[v], b.fsub(before, new_gate), new_gate)
             store(b, after, address(b, zh, new, WIDTH * v))
             if save:
-                for i, value in enumerate((reset, update, new_gate, sums[3][v])):
+                for i, value in enumerate((resets[v], updates[v], new_gate, sums[3][v])):
                     store(b, value, address(b, gates, gates0, i * LANES + WIDTH * v))
 
     return unit
@@ -79,18 +78,21 @@ gru_unit, gru_unit_saving = _gru_unit(save=False), _gru_unit(save=True)
 
 
 @operation
-def gru_unit_backward(b, d_hidden, dh0, gates, gates0, zh, old, d_gates, dg0, stride):
-    """Gradients of one unit's four pre-activations; d_hidden becomes the part through u * h.
+def gru_unit_backward(b, j, hidden, d_hidden, gates, gates0, zh, old, d_gates, d_bias):
+    """Gradients of unit j's four pre-activations; d_hidden becomes the part through u * h.
 
-    ``stride`` is from one gate's rows to the next one's in d_gates.
+    Those of the pre-activations' biases are added to ``d_bias``, each as 16 numbers.
     """
     one = constant(1.0)
+    unit = b.mul(j, index(LANES))
+    rows = [b.add(j, b.mul(hidden, index(gate))) for gate in range(4)]
+    totals = [load(b, address(b, d_bias, b.mul(row, index(WIDTH)))) for row in rows]
     for v in range(VECTORS):
         reset, update, new_gate, from_hidden = (
             load(b, address(b, gates, gates0, i * LANES + WIDTH * v)) for i in range(4)
         )
         before = load(b, address(b, zh, old, WIDTH * v))
-        at = address(b, d_hidden, dh0, WIDTH * v)
+        at = address(b, d_hidden, unit, WIDTH * v)
         d_after = load(b, at)
         kept = b.fmul(d_after, update)
         d_update = b.fmul(b.fmul(kept, b.fsub(one, update)), b.fsub(before, new_gate))
@@ -99,9 +101,11 @@ def gru_unit_backward(b, d_hidden, dh0, gates, gates0, zh, old, d_gates, dg0, st
         d_from_hidden = b.fmul(d_new, reset)
         d_reset = b.fmul(b.fmul(d_from_hidden, b.fsub(one, reset)), from_hidden)
         for i, value in enumerate((d_reset, d_update, d_new, d_from_hidden)):
-            offset = b.mul(stride, index(i))
-            store(b, value, address(b, d_gates, dg0, offset, WIDTH * v))
+            store(b, value, address(b, d_gates, b.mul(rows[i], index(LANES)), WIDTH * v))
+            totals[i] = b.fadd(totals[i], value)
         store(b, kept, at)
+    for row, total in zip(rows, totals, strict=True):
+        store(b, total, address(b, d_bias, b.mul(row, index(WIDTH))))
 
 
 # ------------------------------------------------------------------------------ mixing network
@@ -121,8 +125,8 @@ def mix_unit(b, q, w, w0, w_stride, bias, bias0, agents, final, f0, hidden, h0, 
         ]
 
     sums = loop(b, index(0), agents, sums, body)
-    for v, total in enumerate(sums):
-        negative = b.fsub(exp(b, total), constant(1.0))
+    for v, (total, power) in enumerate(zip(sums, exp(b, *sums), strict=True)):
+        negative = b.fsub(power, constant(1.0))
         unit = b.select(b.fcmp_ordered("<=", total, constant(0.0)), negative, total)
         store(b, unit, address(b, hidden, h0, WIDTH * v))
         weight = absolute(b, load(b, address(b, final, f0, WIDTH * v)))
@@ -240,8 +244,8 @@ def soft_mellowmax_lanes(b, q, available, actions, alpha, omega, out):
         def add(u: Value, carried: list[Value], v: int = v) -> list[Value]:
             best, *sums = carried
             value, is_there = present(u, v)
-            terms = (exp(b, b.fmul(factor, b.fsub(value, best))) for factor in (sharp, alpha))
-            terms = (b.select(is_there, term, zero) for term in terms)
+            terms = exp(b, *(b.fmul(factor, b.fsub(value, best)) for factor in (sharp, alpha)))
+            terms = [b.select(is_there, term, zero) for term in terms]
             return [best, *(b.fadd(total, term) for total, term in zip(sums, terms, strict=True))]
 
         (best,) = loop(b, index(0), actions, [constant(-math.inf)], highest)

@@ -21,11 +21,14 @@ from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, stacked  #
 def over_all(function):
     @emit.operation
     def operation(b, x, y, i):
-        emit.store(b, function(b, emit.load(b, emit.address(b, x, i))), emit.address(b, y, i))
+        places = range(0, LANES, emit.WIDTH)
+        results = function(b, *[emit.load(b, emit.address(b, x, i, at)) for at in places])
+        for at, result in zip(places, results, strict=True):
+            emit.store(b, result, emit.address(b, y, i, at))
 
     @njit
     def run(x, y):
-        for i in range(0, x.size, 16):
+        for i in range(0, x.size, LANES):
             operation(x, y, i)
 
     return run
@@ -60,7 +63,7 @@ def test_bounded_functions(instructions, operation, reference):
 
 @BOUNDED
 def test_nan_and_infinity(instructions, operation, reference):
-    x = np.zeros(16, np.float32)
+    x = np.zeros(LANES, np.float32)
     x[:5] = np.nan, np.inf, -np.inf, 3e38, -3e38
     y = np.empty_like(x)
 
@@ -149,7 +152,7 @@ def test_log():
     x = np.geomspace(1e-30, 1e30, 1 << 20, dtype=np.float32)
     y = np.empty_like(x)
 
-    over_all(activations.log)(x, y)
+    over_all(lambda b, *xs: [activations.log(b, x) for x in xs])(x, y)
 
     exact = np.log(x.astype(np.float64))
     assert (np.abs(y - exact) / np.maximum(1.0, np.abs(exact))).max() <= 3e-7
