@@ -17,7 +17,7 @@ def compiled(function: Callable[..., None]) -> Any:
 
 
 def inlined(function: Callable[..., None]) -> Any:
-    """The same for a part of one that is called often: arguments are not counted at each call."""
+    """The same for a part of others: a call would count the references to each of its arrays."""
     return _compiled(function, forceinline=True)
 
 

@@ -11,9 +11,7 @@ block's number of steps) and the matrices (:class:`patterns.Csr`).
 
 from __future__ import annotations
 
-from epymarl_mast.sparse.kernels.cache import (
-    compiled,
-)
+from epymarl_mast.sparse.kernels.cache import inlined
 from epymarl_mast.sparse.kernels.emit import (
     LANES,
     WIDTH,
@@ -37,7 +35,7 @@ from epymarl_mast.sparse.kernels.tiles import (
 # ------------------------------------------------------------------------------ products
 
 
-@compiled
+@inlined
 def multiply(matrix, bias, first, last, relu, x, x0, y, y0):
     """Rows first … last - 1 of Y = W X + bias, through a relu if wanted; y0 is row 0's place."""
     starts, columns, values = matrix
@@ -50,7 +48,7 @@ def multiply(matrix, bias, first, last, relu, x, x0, y, y0):
             row_linear(x, x0, columns, values, k, stop, bias, row, y, at)
 
 
-@compiled
+@inlined
 def back_add(matrix_t, first, last, spread, g, g0, x, x0, y, y0, d_values):
     """Y += inputs first … last - 1 of W^T G, and SDDMM: d_values += (G X^T) at their weights.
 
@@ -66,7 +64,7 @@ def back_add(matrix_t, first, last, spread, g, g0, x, x0, y, y0, d_values):
             column_add(g, g0, rows, values, k, stop, x, x0 + at, y, y0 + at, d_values)
 
 
-@compiled
+@inlined
 def back_relu(matrix_t, count, spread, g, g0, x, x0, y, y0, d_values):
     """Y = inputs 0 … count - 1 of W^T G through the relu they come from; SDDMM as back_add."""
     starts, rows, values = matrix_t
@@ -78,7 +76,7 @@ def back_relu(matrix_t, count, spread, g, g0, x, x0, y, y0, d_values):
             column_relu(g, g0, rows, values, k, stop, x, x0 + at, y, y0 + at, d_values)
 
 
-@compiled
+@inlined
 def back_weights(matrix_t, spread, g, g0, x, x0, d_values):
     """SDDMM as :func:`back_add`, of a layer whose inputs need no gradient."""
     starts, rows, _ = matrix_t
@@ -90,7 +88,7 @@ def back_weights(matrix_t, spread, g, g0, x, x0, d_values):
             column_gradient(g, g0, rows, k, stop, x, x0 + at, d_values)
 
 
-@compiled
+@inlined
 def back_bias(count, g, g0, d_bias):
     """d_bias += G 1, each as 16 numbers that the caller has to sum."""
     for row in range(count):
@@ -100,7 +98,7 @@ def back_bias(count, g, g0, d_bias):
 # ------------------------------------------------------------------------------ layout
 
 
-@compiled
+@inlined
 def pack(source, rows, lane0, shift, features, ahead, y, y0):
     """Rows of a caller's array to a block; y needs room for features rounded up to 16."""
     for feature in range(0, features, WIDTH):
@@ -110,7 +108,7 @@ def pack(source, rows, lane0, shift, features, ahead, y, y0):
             pack_tile(source, rows, lane0 + lane, shift + feature, count, ahead, y, at)
 
 
-@compiled
+@inlined
 def unpack(x, x0, features, target, rows, lane0, shift):
     """A block to rows of a caller's array: the inverse of :func:`pack`."""
     for feature in range(0, features, WIDTH):
@@ -120,7 +118,7 @@ def unpack(x, x0, features, target, rows, lane0, shift):
             unpack_tile(x, at, lane0 + lane, count, target, rows, shift + feature)
 
 
-@compiled
+@inlined
 def clear_lanes(x, x0, features, first):
     """Set lanes first … 63 to 0."""
     for feature in range(features):
@@ -128,7 +126,7 @@ def clear_lanes(x, x0, features, first):
             x[x0 + feature * LANES + lane] = 0.0
 
 
-@compiled
+@inlined
 def clear(x, x0, count):
     """Set ``count`` numbers to 0."""
     for i in range(x0, x0 + count):

@@ -15,9 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from epymarl_mast.sparse.kernels.addresses import floats_at
-from epymarl_mast.sparse.kernels.cache import (
-    compiled,
-)
+from epymarl_mast.sparse.kernels.cache import compiled, inlined
 from epymarl_mast.sparse.kernels.emit import (
     LANES,
 )
@@ -37,7 +35,7 @@ from epymarl_mast.sparse.kernels.units import (
 )
 
 
-@compiled
+@inlined
 def mix_block(
     agent_values,
     value_rows,
@@ -114,7 +112,7 @@ def mixer_forward(
             outputs[output_rows[lane0 + lane]] = y[lane]
 
 
-@compiled
+@inlined
 def mix_block_backward(
     lane0,
     lanes,
