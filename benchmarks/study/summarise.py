@@ -1,44 +1,48 @@
 """``summary.csv``: a row for each finished run of the study; its curves, densities, diagnostics.
 
-python benchmarks/study/summarise.py [--results DIR]
+python benchmarks/study/summarise.py [--results DIR] [--tables DIR]
+
+Rows of runs that are not in the results, as those of another machine, stay as they are.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from plan import CELL, HERE, cell_of, is_diagnostic, read_table, sweeps
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record
 from epymarl_mast.report.results import final_performance
 from epymarl_mast.sweep.plan import Run, read_sweep
 
-HERE = Path(__file__).parent
 LAST = 20  # evaluations of a score (MAST §4.1)
 COLUMNS = [
-    "task", "algorithm", "method", "sparsity", "hidden", "seed", "final", "steps", "wall_s",
-    "flops_train_ratio", "flops_test_ratio", "size_ratio", "commit",
+    *CELL, "final", "steps", "wall_s", "flops_train_ratio", "flops_test_ratio", "size_ratio",
+    "commit",
 ]  # fmt: skip
 _DENSITIES = {f"mast_density_agent_{agent}": agent for agent in range(8)}
-CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
 DIAGNOSTICS = [
     "mast_value_estimated", "mast_value_realised",
     "mast_distance_batch", "mast_distance_large", "mast_distance_newest",
 ]  # fmt: skip
-_OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine", "hidden_dim")
+DIAGNOSED = ["task", "method", "sparsity", "seed"]
 
 
 def main() -> None:
     """Read the results of every sweep and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    results = parser.parse_args().results
+    parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
+    arguments = parser.parse_args()
+    results, tables = arguments.results, arguments.tables
     runs = {f"sweep-{run.id}": run for file in sweeps(results) for run in read_sweep(file).runs}
-    rows, curves, densities, diagnostics = [], [], [], []
+    rows, machines, curves, densities, diagnostics = [], [], [], [], []
     for record in read_folder(results, {WIN_RATE, RETURN, *COSTS, *_DENSITIES, *DIAGNOSTICS}):
         run = runs.get(str(record.config.get("label"))) if isinstance(record, Record) else None
         if isinstance(record, Record) and run is not None and record.status == "COMPLETED":
@@ -47,25 +51,20 @@ def main() -> None:
                 diagnostics.extend(diagnosis(row, record))
                 continue
             rows.append(row)
+            machines.append({**cell_of(run), "cpu": cpu_of(record)})
             curves.extend(curve(row, record))
             densities.extend(agent_densities(row, record))
-    order = ["task", "algorithm", "hidden", "method", "sparsity", "seed"]
-    _write(pd.DataFrame(rows, columns=COLUMNS).sort_values(order), HERE / "summary.csv")
-    evaluations = pd.DataFrame(curves, columns=CURVES)
-    _write(evaluations.sort_values([*order, "step"]), HERE / "curves.csv")
-    _write(pd.DataFrame(densities, columns=["task", "seed", "agent", "density"]),
-           HERE / "densities.csv")  # fmt: skip
-    keys = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
-    table = pd.DataFrame(diagnostics, columns=keys)
-    _write(table.sort_values(keys[:-1]), HERE / "diagnostics.csv")
-    print(f"{len(rows)} runs of {sum(not is_diagnostic(run) for run in runs.values())}, and "
-          f"{len(table[keys[:4]].drop_duplicates())} of "
+    summaries = _update(tables / "summary.csv", pd.DataFrame(rows, columns=COLUMNS), CELL)
+    _update(tables / "machines.csv", pd.DataFrame(machines, columns=[*CELL, "cpu"]), CELL)
+    evaluations = pd.DataFrame(curves, columns=[*CELL, "step", "value"])
+    _update(tables / "curves.csv", evaluations, CELL, "step")
+    columns = ["task", "seed", "agent", "density"]
+    _update(tables / "densities.csv", pd.DataFrame(densities, columns=columns), columns[:2])
+    logged = pd.DataFrame(diagnostics, columns=[*DIAGNOSED, "commit", "metric", "step", "value"])
+    table = _update(tables / "diagnostics.csv", logged, DIAGNOSED, "metric", "step")
+    print(f"{len(summaries)} runs of {sum(not is_diagnostic(run) for run in runs.values())}, and "
+          f"{len(table[DIAGNOSED].drop_duplicates())} of "
           f"{sum(map(is_diagnostic, runs.values()))} for diagnostics")  # fmt: skip
-
-
-def sweeps(results: Path) -> list[Path]:
-    """The study's sweep files, and the one that ``tickets.py`` made."""
-    return sorted([*HERE.glob("*.yaml"), *results.glob("tickets.yaml")])
 
 
 def summary(run: Run, record: Record) -> dict[str, Any]:
@@ -75,17 +74,9 @@ def summary(run: Run, record: Record) -> dict[str, Any]:
         run: what the sweep asked for.
         record: what became of it.
     """
-    method = method_of(run)
-    dense = method in ("stock", "dense") or "no_sparsity" in method
-    metric = _metric(record)
     return {
-        "task": record.task.removeprefix("lbforaging:").removeprefix("mpe:"),
-        "algorithm": run.config.removeprefix("mast_"),
-        "method": method,
-        "sparsity": 0.0 if dense else float(record.config["mast.sparsity"]),
-        "hidden": record.config["hidden_dim"],
-        "seed": record.seed,
-        "final": round(final_performance(record, metric, LAST), 4),
+        **cell_of(run),
+        "final": round(final_performance(record, _metric(record), LAST), 4),
         "steps": int(record.config["t_max"]),
         "wall_s": round(record.seconds or float("nan"), 1),
         "flops_train_ratio": _ratio(record, "mast_flops_train_ratio"),
@@ -98,7 +89,7 @@ def summary(run: Run, record: Record) -> dict[str, Any]:
 def curve(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
     """The evaluations of a run."""
     series = record.series[_metric(record)]
-    names = {key: row[key] for key in ("task", "algorithm", "method", "sparsity", "hidden", "seed")}
+    names = {key: row[key] for key in CELL}
     for step, value in zip(series.steps, series.values, strict=True):
         yield {**names, "step": int(step), "value": round(float(value), 4)}
 
@@ -110,29 +101,19 @@ def agent_densities(row: dict[str, Any], record: Record) -> Iterator[dict[str, A
             yield {"task": row["task"], "seed": row["seed"], "agent": agent, "density": density}
 
 
-def is_diagnostic(run: Run) -> bool:
-    """Whether a run is there for what it logs: it repeats one of another sweep, which counts."""
-    return any(key.startswith("mast.log_") for key, _ in run.options)
-
-
 def diagnosis(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
     """The evaluations of a run, and what else its figures show, by metric and step."""
-    names = {key: row[key] for key in ("task", "method", "sparsity", "seed", "commit")}
+    names = {key: row[key] for key in (*DIAGNOSED, "commit")}
     for metric in (_metric(record), *DIAGNOSTICS):
         if (series := record.series.get(metric)) is not None:
             for step, value in zip(series.steps, series.values, strict=True):
                 yield {**names, "metric": metric, "step": int(step), "value": round(value, 4)}
 
 
-def method_of(run: Run) -> str:
-    """``stock``, a baseline's name, or ``mast`` with what is unlike its defaults."""
-    if not run.config.startswith("mast_"):
-        return "stock"
-    words = [w for w in run.overrides if w.split("=")[0] not in _OTHERWISE_SHOWN]
-    if any(word.startswith("mast.mask_from=") for word in words):
-        return "mast winning ticket"
-    baseline = words and words[0] in {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
-    return " ".join(words if baseline else ["mast", *words])
+def cpu_of(record: Record) -> str:
+    """What ran it, by Sacred's record."""
+    run = json.loads((Path(record.source) / "run.json").read_text(encoding="utf-8"))
+    return str(run["host"].get("cpu", "unknown"))
 
 
 def _metric(record: Record) -> str:
@@ -145,10 +126,25 @@ def _ratio(record: Record, metric: str) -> float:
     return 1.0 if logged is None else round(logged, 5)
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def _update(path: Path, new: pd.DataFrame, key: list[str], *order: str) -> pd.DataFrame:
+    """Put rows into a table, in place of those of the same runs.
+
+    Args:
+        path: of the table; none is there at first.
+        new: rows, with the columns of the table.
+        key: columns that tell runs apart.
+        order: columns that its rows are sorted by after these.
+    """
+    table = new
+    if path.exists():
+        old = read_table(path)
+        again = pd.MultiIndex.from_frame(old[key]).isin(pd.MultiIndex.from_frame(new[key]))
+        table = pd.concat([kept for kept in (old[~again], new) if len(kept)] or [new])
+    table = table.sort_values([*key, *order])
     temporary = path.with_suffix(".tmp")
     table.to_csv(temporary, index=False)
     temporary.replace(path)
+    return table
 
 
 if __name__ == "__main__":

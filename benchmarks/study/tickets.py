@@ -9,18 +9,18 @@ with. The random ones to compare with are ``no_topology_evolution`` in parts.yam
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import yaml
+from plan import HERE, cell_of, listed
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import Record
-from epymarl_mast.sweep.plan import Run, read_sweep
+from epymarl_mast.sweep.plan import read_sweep
 
-HERE = Path(__file__).parent
 MAST = ("mast.sparsity=0.95",)
-SEEDS = 5
+A_TASK = 5
 
 
 def main() -> None:
@@ -28,29 +28,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     results = parser.parse_args().results.absolute()
-    runs = {f"sweep-{r.id}": r for r in read_sweep(HERE / "main.yaml").runs if r.overrides == MAST}
-    tickets = [
-        ticket(runs[label], Path(record.source))
-        for record in read_folder(results, ())
-        if isinstance(record, Record) and record.status == "COMPLETED"
-        if (label := str(record.config.get("label"))) in runs and record.seed <= SEEDS
-    ]
-    plan = {"host": "pymarlzooplus", "results": str(results), "runs": tickets}
+    runs = {r.label: r for r in read_sweep(HERE / "main.yaml").runs if r.overrides == MAST}
+    tickets = defaultdict(list)
+    for record in sorted(finished(results), key=lambda record: record.seed):
+        if (run := runs.get(str(record.config.get("label")))) is not None:
+            words = ("no_topology_evolution", f"mast.mask_from={record.source}")
+            tickets[cell_of(run)["task"]].append(listed(run, *words))
+    first = [ticket for of_task in tickets.values() for ticket in of_task[:A_TASK]]
+    plan = {"host": "pymarlzooplus", "results": str(results), "runs": first}
     (results / "tickets.yaml").write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    print(f"{len(tickets)} tickets in {results / 'tickets.yaml'}")
+    print(f"{len(first)} tickets in {results / 'tickets.yaml'}")
 
 
-def ticket(run: Run, record: Path) -> dict[str, Any]:
-    """The run of a sweep's list that trains with the masks of a record."""
-    options = dict(run.options)
-    seed = options.pop("seed")
-    return {
-        "config": run.config,
-        "environment": {"env-config": run.env_config},
-        "overrides": [*MAST, "no_topology_evolution", f"mast.mask_from={record}"],
-        "options": options,
-        "seed": seed,
-    }
+def finished(results: Path) -> list[Record]:
+    """Records of the runs that ended."""
+    found = [record for record in read_folder(results, ()) if isinstance(record, Record)]
+    return [record for record in found if record.status == "COMPLETED"]
 
 
 if __name__ == "__main__":

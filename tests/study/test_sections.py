@@ -32,7 +32,7 @@ def modules():
                 del sys.modules[name]
 
 
-SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0,
+SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0, "cpu": "x",
           "size_ratio": 0.05, "flops_train_ratio": 0.05}  # fmt: skip
 RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
 CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
@@ -114,6 +114,22 @@ def test_wall_time_is_a_mean_over_tasks_of_that_of_stock(modules, make_study):
     assert found["stock"]["wall time, of stock dense"] == "1.00"
     assert found["mast"]["wall time, of stock dense"] == "0.40"  # of 100/200 and 15/50
     assert found["dense"]["wall time, of stock dense"] == "–"  # no stock runs on c
+
+
+def test_wall_times_are_compared_on_one_machine_alone(modules, make_study):
+    fast, slow = {"cpu": "fast", "wall_s": 10.0}, {"cpu": "slow", "wall_s": 200.0}
+    study = make_study(
+        [
+            ("a", "stock", 0.0, 1, 0.8, {**slow, "wall_s": 400.0}),
+            ("a", "stock", 0.0, 2, 0.8, {**fast, "wall_s": 40.0}),
+            ("a", "mast", 0.9, 1, 0.8, slow), ("a", "mast", 0.9, 2, 0.8, fast),
+            ("a", "mast", 0.9, 3, 0.8, fast), ("a", "mast", 0.9, 4, 0.8, {**slow, "cpu": "other"}),
+            ("a", "dense", 0.0, 1, 0.8, {**slow, "cpu": "other"}),
+        ]
+    )  # fmt: skip
+    found = {row["method"]: row for row in rows_of(modules["main_table"].main_table(study))}
+    assert found["mast"]["wall time, of stock dense"] == "0.38"  # of 200/400 and 10/40
+    assert found["dense"]["wall time, of stock dense"] == "–"
 
 
 def test_a_caption_has_commits_and_commands(modules):

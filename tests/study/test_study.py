@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,21 +16,39 @@ from epymarl_mast.sweep.plan import read_sweep
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
 
 
-def _module(name):
+def load(name):
     spec = importlib.util.spec_from_file_location(f"study_{name}", STUDY / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
+@pytest.fixture(autouse=True)
+def beside_its_modules(monkeypatch):
+    """As when a file of the study is run: its folder comes first, and is left behind."""
+    monkeypatch.syspath_prepend(STUDY)
+    yield
+    sys.modules.pop("plan", None)
+
+
+@pytest.fixture
+def plan():
+    return load("plan")
+
+
 @pytest.fixture
 def summarise():
-    return _module("summarise")
+    return load("summarise")
 
 
 @pytest.fixture
 def tickets():
-    return _module("tickets")
+    return load("tickets")
+
+
+@pytest.fixture
+def remaining():
+    return load("remaining")
 
 
 def make_record(run, results, metrics):
@@ -45,20 +64,34 @@ def make_record(run, results, metrics):
     record = {
         "status": "COMPLETED", "start_time": "2026-01-01T00:00:00",
         "stop_time": "2026-01-01T00:05:00",
-        "host": {"epymarl_mast": {"commit": "0123456789abcdef"}},
+        "host": {"cpu": "AMD EPYC", "epymarl_mast": {"commit": "0123456789abcdef"}},
     }  # fmt: skip
     for name, content in (("config", config), ("run", record), ("metrics", metrics)):
         (folder / f"{name}.json").write_text(json.dumps(content))
     return folder
 
 
-def summarised(summarise, results, monkeypatch):
-    """``{file: table}`` that summarise.py writes."""
-    written = {}
-    monkeypatch.setattr(summarise, "_write", lambda table, path: written.update({path.name: table}))
-    monkeypatch.setattr("sys.argv", ["summarise.py", "--results", str(results)])
+def summarised(summarise, results, tables, monkeypatch):
+    """``{file: table}`` after summarise.py."""
+    tables.mkdir(exist_ok=True)
+    monkeypatch.setattr(
+        "sys.argv", ["summarise.py", "--results", str(results), "--tables", str(tables)]
+    )
     summarise.main()
-    return written
+    return {file.name: summarise.read_table(file) for file in tables.iterdir()}
+
+
+def main_run(sparsity=0.95, seed=1, task="5x5"):
+    """MAST's run of main.yaml."""
+    [run] = [
+        r for r in read_sweep(STUDY / "main.yaml").runs
+        if r.overrides == (f"mast.sparsity={sparsity}",)
+        and dict(r.options)["seed"] == seed and task in str(r.options)
+    ]  # fmt: skip
+    return run
+
+
+RETURNS = {"test_return_mean": {"steps": [0, 10], "values": [0.0, 0.5]}}
 
 
 @pytest.mark.parametrize("file", sorted(STUDY.glob("*.yaml")), ids=lambda file: file.stem)
@@ -78,9 +111,9 @@ def test_make_study_runs_every_sweep():
     )
 
 
-def test_methods_have_short_names(summarise):
-    runs = [run for file in summarise.sweeps(STUDY / "results") for run in read_sweep(file).runs]
-    names = {summarise.method_of(run) for run in runs}
+def test_methods_have_short_names(plan):
+    runs = [run for file in plan.sweeps(STUDY / "results") for run in read_sweep(file).runs]
+    names = {plan.method_of(run) for run in runs}
     assert {"stock", "dense", "mast", "rigl", "ss", "set", "rlx2", "tiny"} < names
     assert {n for n in names if n.startswith("mast ")} == {
         "mast no_soft_mellowmax", "mast no_td_lambda", "mast no_dual_buffers",
@@ -90,17 +123,14 @@ def test_methods_have_short_names(summarise):
 
 
 def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
-    run = next(
-        r for r in read_sweep(STUDY / "main.yaml").runs if "mast.sparsity=0.95" in r.overrides
-    )
     returns = {"steps": [*range(0, 250, 10)], "values": [0.0] * 5 + [0.25, 0.75] * 10}
     ratio = {"steps": [10], "values": [0.06]}
     density = {"steps": [10, 20], "values": [0.1, 0.125]}
     metrics = {
         "test_return_mean": returns, "mast_size_ratio": ratio, "mast_density_agent_1": density,
     }  # fmt: skip
-    make_record(run, tmp_path, metrics)
-    written = summarised(summarise, tmp_path, monkeypatch)
+    make_record(main_run(), tmp_path, metrics)
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
     [row] = written["summary.csv"].to_dict("records")
     assert list(row) == summarise.COLUMNS
     assert row == {
@@ -112,6 +142,46 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
     densities = written["densities.csv"].to_dict("records")
     assert densities == [{"task": row["task"], "seed": 1, "agent": 1, "density": 0.125}]
     assert written["curves.csv"].value.tolist() == returns["values"]
+    [machine] = written["machines.csv"].to_dict("records")
+    assert machine == {**{key: row[key] for key in list(row)[:6]}, "cpu": "AMD EPYC"}
+
+
+def test_runs_of_other_results_stay_in_the_tables(summarise, tmp_path, monkeypatch):
+    tables = tmp_path / "tables"
+    make_record(main_run(seed=1), tmp_path / "there", RETURNS)
+    make_record(main_run(seed=2), tmp_path / "there", RETURNS)
+    summarised(summarise, tmp_path / "there", tables, monkeypatch)
+    better = {"test_return_mean": {"steps": [0, 20], "values": [1.0, 1.0]}}
+    make_record(main_run(seed=2), tmp_path / "here", better)
+    make_record(main_run(seed=3), tmp_path / "here", RETURNS)
+    written = summarised(summarise, tmp_path / "here", tables, monkeypatch)
+    assert written["summary.csv"][["seed", "final"]].to_numpy().tolist() == [
+        [1, 0.25], [2, 1.0], [3, 0.25],
+    ]  # fmt: skip
+    assert written["curves.csv"][["seed", "step"]].to_numpy().tolist() == [
+        [1, 0], [1, 10], [2, 0], [2, 20], [3, 0], [3, 10],
+    ]  # fmt: skip
+    assert written["machines.csv"].seed.tolist() == [1, 2, 3]
+    again = summarised(summarise, tmp_path / "nothing", tables, monkeypatch)
+    assert all(table.equals(written[name]) for name, table in again.items())
+
+
+def test_what_remains_is_what_the_tables_lack(summarise, remaining, tmp_path, monkeypatch):
+    diagnostic = read_sweep(STUDY / "overestimation.yaml").runs[0]
+    for run in (main_run(seed=2), diagnostic):
+        make_record(run, tmp_path / "there", RETURNS)
+    tables = tmp_path / "tables"
+    summarised(summarise, tmp_path / "there", tables, monkeypatch)
+    files = [STUDY / "main.yaml", STUDY / "overestimation.yaml"]
+    for seeds in ([], [1, 2]):
+        chosen = ["--seeds", *map(str, seeds)] if seeds else []
+        arguments = ["--results", tmp_path, "--tables", tables, "--sweeps", *files, *chosen]
+        monkeypatch.setattr("sys.argv", ["remaining.py", *map(str, arguments)])
+        remaining.main()
+        left = {run.id for run in read_sweep(tmp_path / "remaining.yaml").runs}
+        runs = [run for file in files for run in read_sweep(file).runs]
+        wanted = {r.id for r in runs if not seeds or dict(r.options)["seed"] in seeds}
+        assert left == wanted - {main_run(seed=2).id, diagnostic.id}
 
 
 def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypatch):
@@ -127,7 +197,7 @@ def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypat
         "loss": {"steps": [4], "values": [1.0]},
     }
     make_record(run, tmp_path, metrics)
-    written = summarised(summarise, tmp_path, monkeypatch)
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
     assert written["summary.csv"].empty
     assert written["curves.csv"].empty
     rows = written["diagnostics.csv"].to_dict("records")
@@ -145,21 +215,30 @@ def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypat
 
 
 def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp_path, monkeypatch):
-    [run] = [
-        r for r in read_sweep(STUDY / "main.yaml").runs
-        if r.overrides == ("mast.sparsity=0.95",)
-        and dict(r.options)["seed"] == 2 and "5x5" in str(r.options)
-    ]  # fmt: skip
-    returns = {"test_return_mean": {"steps": [0, 10], "values": [0.0, 0.5]}}
-    folder = make_record(run, tmp_path, returns)
+    folder = make_record(main_run(seed=2), tmp_path, RETURNS)
     monkeypatch.setattr("sys.argv", ["tickets.py", "--results", str(tmp_path)])
     tickets.main()
     [ticket] = read_sweep(tmp_path / "tickets.yaml").runs
     assert f"mast.mask_from={folder}" in ticket.overrides
     assert dict(ticket.options)["seed"] == 2
 
-    make_record(ticket, tmp_path, returns)
-    table = summarised(summarise, tmp_path, monkeypatch)["summary.csv"]
+    make_record(ticket, tmp_path, RETURNS)
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
+    table = written["summary.csv"]
     assert table.method.tolist() == ["mast", "mast winning ticket"]
     assert table.sparsity.tolist() == [0.95, 0.95]
     assert table.seed.tolist() == [2, 2]
+
+
+def test_tickets_are_of_the_first_five_finished_seeds(tickets, tmp_path, monkeypatch):
+    for seed in (8, 2, 7, 3, 6, 4):
+        make_record(main_run(seed=seed), tmp_path, RETURNS)
+    make_record(main_run(seed=8, task="6x6"), tmp_path, RETURNS)
+    monkeypatch.setattr("sys.argv", ["tickets.py", "--results", str(tmp_path)])
+    tickets.main()
+    runs = read_sweep(tmp_path / "tickets.yaml").runs
+    seeds = {
+        task: [dict(run.options)["seed"] for run in runs if task in str(run.options)]
+        for task in ("5x5", "6x6")
+    }
+    assert seeds == {"5x5": [2, 3, 4, 6, 7], "6x6": [8]}

@@ -35,10 +35,14 @@ def main_table(study: Study) -> Section:
 
 
 def _of_stock(own: pd.DataFrame, cell: pd.DataFrame) -> str:
-    """Mean over the cell's tasks of wall time over that of the host's own QMIX; – without it."""
-    stock = own[own.method == "stock"].groupby("task").wall_s.mean()
-    ratios = cell.groupby("task").wall_s.mean() / stock.reindex(cell.task.unique())
-    return "–" if ratios.isna().any() else f"{ratios.mean():.2f}"
+    """Wall time over that of the host's own QMIX on the same task and CPU, their mean.
+
+    Where a CPU ran one of both alone, it has no say; – where a task has no pair.
+    """
+    place = ["task", "cpu"]
+    stock = own[own.method == "stock"].groupby(place).wall_s.mean()
+    ratios = (cell.groupby(place).wall_s.mean() / stock).dropna().groupby("task").mean()
+    return f"{ratios.mean():.2f}" if set(ratios.index) == set(cell.task) else "–"
 
 
 def curves(study: Study) -> Section:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from plan import read_table
 
 CELL = ["method", "sparsity"]
 ORDER = ["stock", "dense", "mast", "rigl", "rlx2", "set", "ss", "tiny"]
@@ -23,7 +24,8 @@ class Study:
     """The tables that ``summarise.py`` writes.
 
     Attributes:
-        runs: ``summary.csv`` with the share of the dense mean, ``of_dense``.
+        runs: ``summary.csv`` with the share of the dense mean, ``of_dense``, and the ``cpu`` of
+            ``machines.csv``.
         curves: ``curves.csv``.
         densities: ``densities.csv``.
         diagnostics: ``diagnostics.csv``.
@@ -37,9 +39,9 @@ class Study:
     @classmethod
     def read(cls, folder: Path) -> Study:
         """Read them from a folder."""
-        names = ("summary", "curves", "densities", "diagnostics")
-        runs, *others = (pd.read_csv(folder / f"{name}.csv") for name in names)
-        return cls(of_dense(runs), *others)
+        names = ("summary", "machines", "curves", "densities", "diagnostics")
+        runs, machines, *others = (read_table(folder / f"{name}.csv") for name in names)
+        return cls(of_dense(runs.merge(machines, how="left")), *others)
 
 
 @dataclass(frozen=True)

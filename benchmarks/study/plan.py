@@ -1,0 +1,73 @@
+"""The study's runs, and which cell of its tables each is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from epymarl_mast.sweep.plan import Run
+
+HERE = Path(__file__).parent
+CELL = ["task", "algorithm", "method", "sparsity", "hidden", "seed"]
+_OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine", "hidden_dim")
+_BASELINES = {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """One of the tables; a commit may be digits alone, or look like 1e9."""
+    return pd.read_csv(path, dtype={"commit": str})
+
+
+def sweeps(results: Path) -> list[Path]:
+    """The study's sweep files, and the one that ``tickets.py`` made."""
+    return sorted([*HERE.glob("*.yaml"), *results.glob("tickets.yaml")])
+
+
+def cell_of(run: Run) -> dict[str, Any]:
+    """Names of a run's row, by ``CELL``."""
+    options, method = dict(run.options), method_of(run)
+    given = [w.removeprefix("mast.sparsity=") for w in run.overrides if "mast.sparsity=" in w]
+    return {
+        "task": str(options["env_args.key"]).partition(":")[2],
+        "algorithm": run.config.removeprefix("mast_"),
+        "method": method,
+        "sparsity": float(given[0]) if given else 0.0,
+        "hidden": options.get("hidden_dim", 64),
+        "seed": options["seed"],
+    }
+
+
+def method_of(run: Run) -> str:
+    """``stock``, a baseline's name, or ``mast`` with what is unlike its defaults."""
+    if not run.config.startswith("mast_"):
+        return "stock"
+    words = [w for w in run.overrides if w.split("=")[0] not in _OTHERWISE_SHOWN]
+    if any(word.startswith("mast.mask_from=") for word in words):
+        return "mast winning ticket"
+    baseline = words and words[0] in _BASELINES
+    return " ".join(words if baseline else ["mast", *words])
+
+
+def is_diagnostic(run: Run) -> bool:
+    """Whether a run is there for what it logs: it repeats one of another sweep, which counts."""
+    return any(key.startswith("mast.log_") for key, _ in run.options)
+
+
+def listed(run: Run, *overrides: str) -> dict[str, Any]:
+    """A run as an entry of a sweep's list.
+
+    Args:
+        run: of any sweep.
+        overrides: what follows its own.
+    """
+    options = dict(run.options)
+    seed = options.pop("seed")
+    return {
+        "config": run.config,
+        "environment": {"env-config": run.env_config},
+        "overrides": [*run.overrides, *overrides],
+        "options": options,
+        "seed": seed,
+    }

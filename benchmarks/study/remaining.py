@@ -1,0 +1,57 @@
+"""``results/remaining.yaml``: the runs that the tables lack, to go on without the others' results.
+
+python benchmarks/study/remaining.py && mast sweep benchmarks/study/results/remaining.yaml
+
+``mast sweep`` leaves out runs that its folder of results has; this, those that another machine ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import yaml
+from plan import CELL, HERE, cell_of, is_diagnostic, listed, read_table
+
+from epymarl_mast.sweep.plan import Run, read_sweep
+
+
+def main() -> None:
+    """Write the sweep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
+    parser.add_argument("--seeds", type=int, nargs="+", help="these alone")
+    parser.add_argument("--sweeps", type=Path, nargs="+", default=sorted(HERE.glob("*.yaml")))
+    arguments = parser.parse_args()
+    results = arguments.results.absolute()
+    runs = [run for file in arguments.sweeps for run in read_sweep(file).runs]
+    wanted = [r for r in runs if arguments.seeds is None or cell_of(r)["seed"] in arguments.seeds]
+    left = lacking(wanted, arguments.tables)
+    plan = {"host": "pymarlzooplus", "results": str(results), "runs": [listed(run) for run in left]}
+    results.mkdir(parents=True, exist_ok=True)
+    file = results / "remaining.yaml"
+    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    print(f"{len(left)} of {len(wanted)} runs in {file}")
+
+
+def lacking(runs: list[Run], tables: Path) -> list[Run]:
+    """Those of some runs that have no row in ``summary.csv``, or ``diagnostics.csv``."""
+    counted = _cells(tables / "summary.csv")
+    logged = _cells(tables / "diagnostics.csv", algorithm="qmix", hidden=64)
+    return [r for r in runs if _cell(r) not in (logged if is_diagnostic(r) else counted)]
+
+
+def _cell(run: Run) -> tuple[object, ...]:
+    return tuple(cell_of(run)[key] for key in CELL)
+
+
+def _cells(file: Path, **constant: object) -> set[tuple[object, ...]]:
+    if not file.exists():
+        return set()
+    table = read_table(file).assign(**constant)
+    return set(table[CELL].itertuples(index=False, name=None))
+
+
+if __name__ == "__main__":
+    main()
