@@ -55,19 +55,14 @@ def is_diagnostic(run: Run) -> bool:
     return any(key.startswith("mast.log_") for key, _ in run.options)
 
 
-def listed(run: Run, *overrides: str) -> dict[str, Any]:
-    """A run as an entry of a sweep's list.
-
-    Args:
-        run: of any sweep.
-        overrides: what follows its own.
-    """
+def listed(run: Run) -> dict[str, Any]:
+    """A run as an entry of a sweep's list."""
     options = dict(run.options)
     seed = options.pop("seed")
     return {
         "config": run.config,
         "environment": {"env-config": run.env_config},
-        "overrides": [*run.overrides, *overrides],
+        "overrides": list(run.overrides),
         "options": options,
         "seed": seed,
     }

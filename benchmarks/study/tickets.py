@@ -3,13 +3,14 @@
 python benchmarks/study/tickets.py && mast sweep benchmarks/study/results/tickets.yaml
 
 A ticket trains, from the first weights of its seed, with the masks that the run of that seed ended
-with. The random ones to compare with are ``no_topology_evolution`` in parts.yaml.
+with; beside it one with random masks. They are of the tasks of parts.yaml, which has such runs.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -17,9 +18,10 @@ from plan import HERE, cell_of, listed
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import Record
-from epymarl_mast.sweep.plan import read_sweep
+from epymarl_mast.sweep.plan import Run, read_sweep
 
 MAST = ("mast.sparsity=0.95",)
+RANDOM = ("no_topology_evolution", *MAST)
 A_TASK = 5
 
 
@@ -28,16 +30,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     results = parser.parse_args().results.absolute()
+    tasks = {cell_of(r)["task"] for r in read_sweep(HERE / "parts.yaml").runs}
     runs = {r.label: r for r in read_sweep(HERE / "main.yaml").runs if r.overrides == MAST}
-    tickets = defaultdict(list)
+    pairs = defaultdict(list)
     for record in sorted(finished(results), key=lambda record: record.seed):
-        if (run := runs.get(str(record.config.get("label")))) is not None:
-            words = ("no_topology_evolution", f"mast.mask_from={record.source}")
-            tickets[cell_of(run)["task"]].append(listed(run, *words))
-    first = [ticket for of_task in tickets.values() for ticket in of_task[:A_TASK]]
+        run = runs.get(str(record.config.get("label")))
+        if run is not None and (task := cell_of(run)["task"]) in tasks:
+            pairs[task].append((winning(run, record), replace(run, overrides=RANDOM)))
+    first = [
+        listed(ticket) for found in pairs.values() for pair in found[:A_TASK] for ticket in pair
+    ]
     plan = {"host": "pymarlzooplus", "results": str(results), "runs": first}
     (results / "tickets.yaml").write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    print(f"{len(first)} tickets in {results / 'tickets.yaml'}")
+    print(f"{len(first) // 2} tickets, and as many random masks, in {results / 'tickets.yaml'}")
+
+
+def winning(run: Run, record: Record) -> Run:
+    """The run with the masks that it ended with, by its record."""
+    words = ("no_topology_evolution", f"mast.mask_from={record.source}")
+    return replace(run, overrides=(*run.overrides, *words))
 
 
 def finished(results: Path) -> list[Record]:

@@ -216,18 +216,21 @@ def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypat
 
 def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp_path, monkeypatch):
     folder = make_record(main_run(seed=2), tmp_path, RETURNS)
+    make_record(main_run(seed=2, task="Spread"), tmp_path, RETURNS)  # parts.yaml has none of it
     monkeypatch.setattr("sys.argv", ["tickets.py", "--results", str(tmp_path)])
     tickets.main()
-    [ticket] = read_sweep(tmp_path / "tickets.yaml").runs
+    ticket, with_random_masks = read_sweep(tmp_path / "tickets.yaml").runs
     assert f"mast.mask_from={folder}" in ticket.overrides
     assert dict(ticket.options)["seed"] == 2
+    assert with_random_masks.id in {run.id for run in read_sweep(STUDY / "parts.yaml").runs}
 
-    make_record(ticket, tmp_path, RETURNS)
+    for run in (ticket, with_random_masks):
+        make_record(run, tmp_path, RETURNS)
     written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
-    table = written["summary.csv"]
-    assert table.method.tolist() == ["mast", "mast winning ticket"]
-    assert table.sparsity.tolist() == [0.95, 0.95]
-    assert table.seed.tolist() == [2, 2]
+    table = written["summary.csv"][:3]
+    assert table.method.tolist() == ["mast", "mast no_topology_evolution", "mast winning ticket"]
+    assert table.sparsity.tolist() == [0.95] * 3
+    assert table.seed.tolist() == [2] * 3
 
 
 def test_tickets_are_of_the_first_five_finished_seeds(tickets, tmp_path, monkeypatch):
@@ -236,7 +239,7 @@ def test_tickets_are_of_the_first_five_finished_seeds(tickets, tmp_path, monkeyp
     make_record(main_run(seed=8, task="6x6"), tmp_path, RETURNS)
     monkeypatch.setattr("sys.argv", ["tickets.py", "--results", str(tmp_path)])
     tickets.main()
-    runs = read_sweep(tmp_path / "tickets.yaml").runs
+    runs = read_sweep(tmp_path / "tickets.yaml").runs[::2]
     seeds = {
         task: [dict(run.options)["seed"] for run in runs if task in str(run.options)]
         for task in ("5x5", "6x6")
