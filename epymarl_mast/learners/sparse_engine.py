@@ -97,7 +97,9 @@ class SparseEngine(HostEngine):
         return kernels.standardise(rewards, mask, statistics)
 
     def returns(self, kind: str, step: targets.Step, gamma: float, lam: float, n: int) -> Tensor:
-        if any(part.dtype != torch.float32 for part in step):
+        rewards, *_, next_values = step
+        fits = rewards.stride(2) == 0 or rewards.shape[2] in (1, next_values.shape[2])
+        if not fits or any(part.dtype != torch.float32 for part in step):
             return super().returns(kind, step, gamma, lam, n)
         return kernels.returns(
             *step, gamma, lam if kind == "td_lambda" else 0.0, n if kind == "n_step" else 1

@@ -82,7 +82,7 @@ def _polynomial(b: Builder, coefficients: tuple[float, ...], xs: list[Value]) ->
 
 
 def exp(b: Builder, *xs: Value) -> list[Value]:
-    """e**x of each within 86 of 0, beyond which it stays there; relative error 1e-6 near 0."""
+    """e**x of each within 86 of 0, beyond which it stays there; relative error 1.3e-6."""
     low, high = constant(-_EXP_BOUND), constant(_EXP_BOUND)
     # In this form both are one instruction, and NaN stays NaN.
     bounded = [b.select(b.fcmp_ordered("<", x, low), low, x) for x in xs]

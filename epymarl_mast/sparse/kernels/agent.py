@@ -176,15 +176,16 @@ class _Saved(NamedTuple):
 class _Unroll(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, agent: SparseAgent, inputs: AgentInputs, lengths: Tensor | None, *_: Tensor
+        ctx: Any, agent: SparseAgent, inputs: AgentInputs, lengths: Tensor | None, *leaves: Tensor
     ) -> Tensor:
+        ctx.save_for_backward(*leaves)
         outputs, ctx.saved = agent.forward(inputs, lengths, save=True)
         ctx.agent = agent
         return outputs
 
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor) -> Any:
-        return None, None, None, *ctx.agent.backward(ctx.saved, d_outputs)
+        return None, None, None, *_backward(ctx, d_outputs)
 
 
 def backward(values: Tensor, gradient: Tensor) -> None:
@@ -199,8 +200,15 @@ def backward(values: Tensor, gradient: Tensor) -> None:
     if not isinstance(agent, SparseAgent):
         values.backward(gradient)  # type: ignore[no-untyped-call]
         return
-    for leaf, own in zip(agent.network.leaves, agent.backward(node.saved, gradient), strict=True):
+    for leaf, own in zip(agent.network.leaves, _backward(node, gradient), strict=True):
         leaf.grad = own if leaf.grad is None else leaf.grad + own
+
+
+def _backward(unrolled: Any, gradient: Tensor) -> list[Tensor]:
+    """The gradients of the leaves; torch's own error where those have changed since."""
+    _ = unrolled.saved_tensors
+    gradients: list[Tensor] = unrolled.agent.backward(unrolled.saved, gradient)
+    return gradients
 
 
 def _layer(

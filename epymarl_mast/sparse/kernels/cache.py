@@ -4,11 +4,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.caching import NullCache
+
+_SOURCES = "epymarl_mast.sources"  # beside the cached code: what it was compiled from
+
+_functions: list[Any] = []
+
+logger = logging.getLogger(__name__)
 
 
 def compiled(function: Callable[..., None]) -> Any:
@@ -30,19 +41,48 @@ def _compiled(function: Callable[..., None], **options: Any) -> Any:
     options = {"boundscheck": False, "error_model": "numpy", **options}
     try:
         dispatcher = njit(cache=True, **options)(function)
-    except RuntimeError:  # numba: no directory can be written
+        _forget_other_sources(dispatcher.stats.cache_path)
+    except (RuntimeError, OSError):  # numba: no directory can be written
         return njit(**options)(function)
-    _drop_stale(dispatcher)
+    _functions.append(dispatcher)
     return dispatcher
 
 
-def _drop_stale(function: Any) -> None:
-    """Remove cached code older than any source here: numba looks at the function's own file."""
-    newest = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
-    for index in _indices(function):
+@lru_cache
+def _forget_other_sources(folder: str) -> None:
+    """Remove the code of other sources than these: numba looks at a function's own file alone.
+
+    Raises:
+        OSError: if that cannot be done.
+    """
+    sources = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        sources.update(source.read_bytes())
+    noted = Path(folder) / _SOURCES
+    if not noted.exists() or noted.read_text() != sources.hexdigest():
+        for index in Path(folder).glob("*.nbi"):
+            index.unlink(missing_ok=True)
+        written = noted.with_name(f"{_SOURCES}.{os.getpid()}.tmp")
+        written.write_text(sources.hexdigest())
+        written.replace(noted)
+
+
+def without_cache(folder: str, error: Exception) -> None:
+    """Compile all that is not yet compiled anew, and leave the cache, which has failed.
+
+    Args:
+        folder: of the cache; its code is removed where it can be.
+        error: how it failed.
+    """
+    logger.warning(
+        "The cache of compiled kernels in %s failed (%s: %s): this run compiles them for itself",
+        folder, type(error).__name__, error,
+    )  # fmt: skip
+    for function in _functions:
+        function._cache = NullCache()
+    for index in Path(folder).glob("*.nbi"):
         try:
-            if index.stat().st_mtime < newest:
-                index.unlink()
+            index.unlink(missing_ok=True)
         except OSError:
             continue
 

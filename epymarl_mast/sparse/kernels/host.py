@@ -88,20 +88,27 @@ def loops() -> SimpleNamespace:
 def call(function: Any, *arguments: Any) -> None:
     """Call a compiled function, past numba's look-up of its signature once there is one.
 
-    The look-up takes some 20 µs for every tuple, and types never differ between calls here; an
-    array of a wrong type is still a TypeError. The first call compiles the function or reads it
+    The look-up takes some 20 µs for every tuple, and types never differ between calls here: those
+    of later calls are not looked at. The first call compiles the function or reads it
     from numba's cache, one process at a time: that cache is not safe against several that write.
     """
     entry = _entries.get(function)
     if entry is not None:
         entry(*arguments)
         return
-    from epymarl_mast.sparse.kernels.cache import is_cached
+    from epymarl_mast.sparse.kernels.cache import is_cached, without_cache
 
     if not is_cached(function):
         _announce()
-    with _alone(function.stats.cache_path):
-        function(*arguments)
+    folder = function.stats.cache_path
+    with _alone(folder):
+        try:
+            function.compile(tuple(map(function.typeof_pyval, arguments)))
+        except Exception as error:  # damaged code can be anything to its reader
+            if folder is None:
+                raise
+            without_cache(folder, error)
+    function(*arguments)
     (_entries[function],) = (code.entry_point for code in function.overloads.values())
 
 

@@ -24,7 +24,7 @@ class Scattered:
 
     Attributes:
         parts: tensors (·, >= T, N, F) float32, with the indices (·,) of the episodes in each, in
-            the order of the batch. From one step, and agent, to the next is the same in all.
+            the order of the batch.
         steps: T.
         join: makes them one tensor (B, T, N, F).
     """
@@ -39,6 +39,12 @@ class Scattered:
         _, _, agents, features = self.parts[0][0].shape
         return sum(len(indices) for _, indices in self.parts), self.steps, agents, features
 
+    @property
+    def alike(self) -> bool:
+        """Whether from one step, and agent, to the next is the same in all parts."""
+        first = self.parts[0][0].stride()[1:3]
+        return all(tensor.stride()[1:] == (*first, 1) for tensor, _ in self.parts)
+
     def of_agent(self, agent: int) -> Scattered:
         """Those of one agent, N = 1."""
         here = slice(agent, agent + 1)
@@ -51,11 +57,8 @@ class Scattered:
         where, (_, by_time, by_agent, _) = place(first)
         parts = []
         for tensor, indices in self.parts:
-            by_episode, *others = tensor.stride()
-            if others != [by_time, by_agent, 1]:
-                return _rows(self.join(), lanes)
             away = (tensor.data_ptr() - where) // first.element_size()
-            parts.append((away, by_episode, indices.data_ptr(), len(indices)))
+            parts.append((away, tensor.stride(0), indices.data_ptr(), len(indices)))
         rows = np.empty(lanes.pairs.shape[1], np.int64)
         call(loops().rows_of_episodes, np.array(parts, np.int64), lanes.pairs, by_agent, rows)
         return where, rows, by_time, first.shape[-1]
@@ -71,6 +74,9 @@ class AgentInputs:
             network reads those of the step before; 0 at the first.
         ids: how many one-hot agent ids the network reads, 0 for none.
         first_id: id of the agent at index 0 of N.
+
+    Raises:
+        ValueError: for actions of other steps than the observations', or fewer ids than agents.
     """
 
     observations: Tensor | Scattered
@@ -83,6 +89,12 @@ class AgentInputs:
         self.observations = _with_dense_rows(self.observations)
         if self.last_actions is not None:
             self.last_actions = _with_dense_rows(self.last_actions)
+            if self.last_actions.shape[:3] != self.observations.shape[:3]:
+                shapes = tuple(self.last_actions.shape), tuple(self.observations.shape)
+                raise ValueError(f"last actions {shapes[0]} do not fit observations {shapes[1]}")
+        if self.ids and self.first_id + self.observations.shape[2] > self.ids:
+            agents = f"{self.observations.shape[2]} agents from {self.first_id}"
+            raise ValueError(f"{self.ids} ids are not enough for {agents}")
 
     @property
     def features(self) -> int:
@@ -129,9 +141,9 @@ def _of_agent(piece: Tensor | Scattered, agent: int) -> Tensor | Scattered:
 
 def _with_dense_rows(piece: Tensor | Scattered) -> Tensor | Scattered:
     """The features of an agent in a step follow each other; a copy where they do not."""
-    if isinstance(piece, Scattered) or piece.stride(-1) == 1 or piece.shape[-1] == 1:
-        return piece
-    return piece.contiguous()
+    if isinstance(piece, Scattered):
+        return piece if piece.alike else piece.join()
+    return piece if piece.stride(-1) == 1 or piece.shape[-1] == 1 else piece.contiguous()
 
 
 def _joined(piece: Tensor | Scattered) -> Tensor:

@@ -8,6 +8,16 @@ from torch import Tensor
 Place = tuple[int, tuple[int, ...]]
 
 
+def need_shape(what: str, tensor: Tensor, *shape: int) -> None:
+    """Refuse a tensor of another shape: the compiled functions would read beyond it.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if tensor.shape != shape:
+        raise ValueError(f"{what} of the shape {shape} are needed, not {tuple(tensor.shape)}")
+
+
 def place(tensor: Tensor, kind: torch.dtype = torch.float32) -> Place:
     """Address of the first number, and the strides of all axes.
 

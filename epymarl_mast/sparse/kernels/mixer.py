@@ -16,7 +16,7 @@ from torch import Tensor
 from epymarl_mast.sparse.kernels.flat import FlatNetwork, Layer
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import Lanes, flat, mixer_lanes, rounded
-from epymarl_mast.sparse.kernels.memory import rows_at
+from epymarl_mast.sparse.kernels.memory import need_shape, rows_at
 from epymarl_mast.sparse.kernels.patterns import LANES, SparseMatrix, matrix_of, stacked
 from epymarl_mast.sparse.kernels.taken import Taken
 from epymarl_mast.sparse.kernels.workspace import Scratch
@@ -55,6 +55,8 @@ class SparseMixer:
         layers = [_layer(names, weights, patterns) for names in (on_state, *((n,) for n in later))]
         self.network = FlatNetwork(vector or weights, layers)
         wide, narrow, self.embed, _ = (len(weights[f"{name}.bias"]) for name in on_state)
+        first_weights = "hyper_w_1.2" if self.two_layers else "hyper_w_1"
+        self.n_agents = len(weights[f"{first_weights}.bias"]) // self.embed
         self.state_features = layers[0].matrix.shape[1]
         self._hypernets = (wide, narrow)
         self._room: _Room | None = None
@@ -74,7 +76,7 @@ class SparseMixer:
             (B, T, 1) float32.
 
         Raises:
-            ValueError: if the state does not fit the network or is not float32 on the CPU.
+            ValueError: if values or state do not fit the network or are not float32 on the CPU.
         """
         return self._mixed(agent_values, None, state, lengths)
 
@@ -98,6 +100,7 @@ class SparseMixer:
         self, values: Tensor, actions: Tensor | None, state: Tensor, lengths: Tensor | None
     ) -> Tensor:
         """By the values of agents, or those of all actions and the actions taken."""
+        self.check(values, actions, state)
         inputs = (values, *self.network.leaves)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             return _Mix.apply(self, values, actions, state, lengths, *inputs[1:])  # type: ignore[no-untyped-call, no-any-return]
@@ -114,7 +117,6 @@ class SparseMixer:
             state: (B, T, S).
             lengths: (B,) or None.
         """
-        self.check(state)
         batch, time, _ = state.shape
         values, (value_batch, value_time, _), n_agents = agent_values
         lanes = mixer_lanes(batch, time, lengths)
@@ -154,10 +156,18 @@ class SparseMixer:
         )  # fmt: skip
         return d_values, network.gradients()
 
-    def check(self, state: Tensor) -> None:
-        """Raise a ValueError where a state does not fit the network."""
-        if state.shape[2] != self.state_features:
-            raise ValueError(f"{state.shape[2]} state features, not {self.state_features}")
+    def check(self, values: Tensor, actions: Tensor | None, state: Tensor) -> None:
+        """Refuse values of agents, or of all actions and those taken, and states that do not fit.
+
+        Raises:
+            ValueError: naming what does not.
+        """
+        steps = tuple((values if actions is None else actions).shape[:2])
+        need_shape("states", state, *steps, self.state_features)
+        if actions is None:
+            need_shape("agents' values", values, *steps, self.n_agents)
+        elif values.shape[2] != self.n_agents:
+            raise ValueError(f"values of {values.shape[2]} agents, not {self.n_agents}")
 
     def room_of(self, n_agents: int) -> _Room:
         """Blocks that the kernels work in."""
@@ -211,16 +221,18 @@ class _Mix(torch.autograd.Function):
         actions: Tensor | None,
         state: Tensor,
         lengths: Tensor | None,
-        *_: Tensor,
+        *leaves: Tensor,
     ) -> Tensor:
         ctx.taken = None if actions is None else Taken(values, actions)
         read = _flat(values) if ctx.taken is None else ctx.taken.read()
+        ctx.save_for_backward(*leaves)
         outputs, ctx.saved = mixer.forward(read, state, lengths)
         ctx.mixer = mixer
         return outputs
 
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor) -> Any:
+        _ = ctx.saved_tensors  # an error where they have changed since
         d_values, gradients = ctx.mixer.backward(ctx.saved, d_outputs)
         d_values = torch.from_numpy(d_values) if ctx.taken is None else ctx.taken.spread(d_values)
         return None, d_values, None, None, None, *gradients

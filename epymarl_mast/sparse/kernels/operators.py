@@ -16,7 +16,7 @@ from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import rounded, row_lanes
-from epymarl_mast.sparse.kernels.memory import place
+from epymarl_mast.sparse.kernels.memory import need_shape, place
 from epymarl_mast.sparse.kernels.patterns import LANES
 from epymarl_mast.sparse.kernels.workspace import Scratch
 
@@ -33,6 +33,8 @@ def greedy_values(values: Tensor, chooser: Tensor, available: Tensor) -> Tensor:
         (B, T, N); -9999999, as the hosts have it, where no action is available.
     """
     batch, time, agents, actions = values.shape
+    need_shape("choosing values", chooser, *values.shape)
+    need_shape("flags of actions", available, *values.shape)
     lanes = row_lanes(batch, time * agents)
     read = [_rows(tensor) for tensor in (values, chooser, _flags(available))]
     rows = [(where, lanes.offsets(stride, actions)) for where, stride, _ in read]
@@ -57,6 +59,7 @@ def soft_mellowmax(q: Tensor, available: Tensor, alpha: float, omega: float) -> 
     Source: MAST Eq. 3; :func:`epymarl_mast.targets.soft_mellowmax` says how it is computed.
     """
     batch, time, agents, actions = q.shape
+    need_shape("flags of actions", available, *q.shape)
     lanes = row_lanes(batch, time * agents)
     read = [_rows(tensor) for tensor in (q, _flags(available))]
     rows = [(where, lanes.offsets(stride, actions)) for where, stride, _ in read]

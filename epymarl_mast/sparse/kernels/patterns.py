@@ -45,11 +45,6 @@ class SparseMatrix:
         """The pattern that keeps every weight."""
         return _dense(*shape)
 
-    @property
-    def kept(self) -> int:
-        """K."""
-        return len(self.positions)
-
 
 @lru_cache(maxsize=64)
 def _dense(rows: int, columns: int) -> SparseMatrix:

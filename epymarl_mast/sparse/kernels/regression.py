@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
-from epymarl_mast.sparse.kernels.memory import address, place
+from epymarl_mast.sparse.kernels.memory import address, need_shape, place
 
 
 def real_steps(filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor, Tensor]:
@@ -29,6 +29,7 @@ def real_steps(filled: Tensor, ended: Tensor, *, as_host: bool) -> tuple[Tensor,
     Returns:
         Both (B, T, 1) float32: 1 where the task ended, and 1 inside the episode.
     """
+    need_shape("ended steps", ended, *filled.shape)
     if filled.dtype != torch.int64 or ended.dtype != torch.uint8:  # as no host has them
         filled, ended = filled.to(torch.int64), ended.to(torch.uint8)
     shape = (len(filled), filled.shape[1] - 1, 1)
@@ -53,6 +54,8 @@ def standardise(rewards: Tensor, mask: Tensor | None, statistics: Any) -> Tensor
         (B, T, C).
     """
     shape, out = tuple(rewards.shape), torch.empty(rewards.shape)
+    if mask is not None:
+        need_shape("masks", mask, *shape[:2], 1)
     columns = shape[2]
     after = np.empty(2 * columns + 1, np.float32)
     call(
@@ -79,7 +82,7 @@ def returns(
     """TD(λ) targets, or n-step ones with λ = 0; one-step ones with both defaults.
 
     Args:
-        rewards: (B, T, 1) or (B, T, C) float32.
+        rewards: (B, T, 1) or (B, T, C) float32; or of any columns that are views of one.
         terminated, mask: (B, T, 1) float32.
         next_values: (B, T, C) float32.
         gamma: discount.
@@ -90,9 +93,15 @@ def returns(
         (B, T, C); see :mod:`epymarl_mast.targets.returns`.
     """
     shape = tuple(next_values.shape)
+    same = rewards.shape[2] == 1 or rewards.stride(2) == 0
+    need_shape(
+        "rewards", rewards[..., :1] if same else rewards, *shape[:2], 1 if same else shape[2]
+    )
+    need_shape("ends", terminated, *shape[:2], 1)
+    need_shape("masks", mask, *shape[:2], 1)
     out = torch.empty(shape)
     reward, (by_episode, by_step, by_column) = place(rewards)
-    reward_at = (by_episode, by_step, by_column if rewards.shape[2] > 1 else 0)
+    reward_at = (by_episode, by_step, 0 if same else by_column)
     step = (reward, reward_at, address(terminated), address(mask))
     to = out.data_ptr()
     call(loops().td_lambda, *step, *place(next_values), shape, float(gamma), float(lam), to)
@@ -108,6 +117,8 @@ def masked_error(values: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         values, target: (B, T, C) float32.
         mask: (B, T, 1) float32.
     """
+    need_shape("targets", target, *values.shape)
+    need_shape("masks", mask, *values.shape[:2], 1)
     error: Tensor = _MaskedError.apply(values, target, mask)  # type: ignore[no-untyped-call]
     return error
 
@@ -119,6 +130,7 @@ def mean_square(errors: Tensor, mask: Tensor) -> Tensor:
         errors: (B, T, C) float32.
         mask: (B, T, 1) float32; it counts once for each column.
     """
+    need_shape("masks", mask, *errors.shape[:2], 1)
     mean: Tensor = _MeanSquare.apply(errors, mask)  # type: ignore[no-untyped-call]
     return mean
 

@@ -179,7 +179,7 @@ def scaled(x, first, second, count, out):
 
 
 @compiled
-def values_of_actions(values, values_at, actions, actions_at, shape, out):
+def values_of_actions(values, values_at, n_actions, actions, actions_at, shape, out):
     """out[b, t, n] = values[b, t, n, actions[b, t, n]]; ``shape`` is (B, T, N), out an array."""
     values, actions = floats_at(values), longs_at(actions)
     episodes, steps, agents = shape
@@ -189,6 +189,8 @@ def values_of_actions(values, values_at, actions, actions_at, shape, out):
                 action = actions[
                     episode * actions_at[0] + t * actions_at[1] + agent * actions_at[2]
                 ]
+                if not 0 <= action < n_actions:
+                    raise IndexError("an action that is none of those with a value")
                 at = episode * values_at[0] + t * values_at[1] + agent * values_at[2]
                 out[(episode * steps + t) * agents + agent] = values[at + action * values_at[3]]
 

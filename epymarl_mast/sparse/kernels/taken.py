@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
-from epymarl_mast.sparse.kernels.memory import place
+from epymarl_mast.sparse.kernels.memory import need_shape, place
 from epymarl_mast.sparse.kernels.patterns import Floats
 
 
@@ -22,19 +22,28 @@ class Taken:
     Args:
         values: (B, T', N, U) float32.
         actions: (B, T, N, 1) int64 of the first T <= T' steps.
+
+    Raises:
+        ValueError: for other shapes.
     """
 
     def __init__(self, values: Tensor, actions: Tensor) -> None:
         self._all = tuple(values.shape)
-        self._shape = (self._all[0], actions.shape[1], self._all[2])
+        episodes, steps, agents, _ = self._all
+        self._shape = (episodes, min(steps, actions.shape[1]), agents)
+        need_shape("actions", actions, *self._shape, 1)
         self._values, self._actions = values, actions
 
     def read(self) -> tuple[Floats, tuple[int, int, int], int]:
-        """Their values: an array, the strides of (B, T, N), N."""
+        """Their values: an array, the strides of (B, T, N), N.
+
+        Raises:
+            IndexError: for an action that is none of the U.
+        """
         _, steps, agents = self._shape
         out = np.empty(self._shape, np.float32).reshape(-1)
-        actions = place(self._actions, torch.int64)
-        call(loops().values_of_actions, *place(self._values), *actions, self._shape, out)
+        values, actions = place(self._values), place(self._actions, torch.int64)
+        call(loops().values_of_actions, *values, self._all[3], *actions, self._shape, out)
         return out, (steps * agents, agents, 1), agents
 
     def spread(self, gradient: Floats) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from epymarl_mast.sparse.kernels.host import call, loops
 from epymarl_mast.sparse.kernels.lanes import row_lanes
-from epymarl_mast.sparse.kernels.memory import address, rows_at
+from epymarl_mast.sparse.kernels.memory import address, need_shape, rows_at
 from epymarl_mast.sparse.kernels.mixer import SparseMixer
 from epymarl_mast.sparse.kernels.taken import Taken
 
@@ -55,12 +55,14 @@ def fit(
         target, mask: (B, T, 1) float32.
 
     Raises:
-        ValueError: as of a call of the mixer.
+        ValueError: as of a call of the mixer, and for a target or mask of another shape.
     """
+    mixer.check(q_values, actions, state)
     network, taken = mixer.network, Taken(q_values, actions)
     agent_values, (by_batch, by_time, _), n_agents = taken.read()
     batch, time, _ = state.shape
-    mixer.check(state)
+    need_shape("targets", target, batch, time, 1)
+    need_shape("masks", mask, batch, time, 1)
     lanes = row_lanes(batch, time)
     states, (state_batch, state_time, _), state = rows_at(state)
     value_rows = lanes.offsets(by_batch, by_time)

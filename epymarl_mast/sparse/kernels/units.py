@@ -195,6 +195,15 @@ def _is_set(b: Builder, flag: Value) -> Value:
     return b.icmp_unsigned("!=", b.bitcast(flag, INTS), integer(0))
 
 
+def _is_nan(b: Builder, value: Value) -> Value:
+    return b.fcmp_unordered("uno", value, value)
+
+
+def _above(b: Builder, value: Value, highest: Value) -> Value:
+    """Which lanes are higher than the highest so far: NaN is, as in torch, and nothing above it."""
+    return b.and_(b.fcmp_unordered(">", value, highest), b.fcmp_ordered("ord", highest, highest))
+
+
 @operation
 def greedy_lanes(b, values, chooser, available, actions, out):
     """Out = the value of the available action that ``chooser`` has highest, for each lane.
@@ -210,7 +219,7 @@ def greedy_lanes(b, values, chooser, available, actions, out):
                 load(b, address(b, array, offset, WIDTH * v))
                 for array in (chooser, values, available)
             )
-            better = b.and_(_is_set(b, flag), b.fcmp_ordered(">", rated, highest))
+            better = b.and_(_is_set(b, flag), _above(b, rated, highest))
             return [b.select(better, rated, highest), b.select(better, its_value, value)]
 
         start = [constant(-math.inf), constant(NO_ACTION)]
@@ -238,18 +247,21 @@ def soft_mellowmax_lanes(b, q, available, actions, alpha, omega, out):
 
         def highest(u: Value, best: list[Value], v: int = v) -> list[Value]:
             value, is_there = present(u, v)
-            better = b.and_(is_there, b.fcmp_unordered(">", value, best[0]))
+            better = b.and_(is_there, _above(b, value, best[0]))
             return [b.select(better, value, best[0])]
 
         def add(u: Value, carried: list[Value], v: int = v) -> list[Value]:
             best, *sums = carried
             value, is_there = present(u, v)
-            terms = exp(b, *(b.fmul(factor, b.fsub(value, best)) for factor in (sharp, alpha)))
+            beyond = b.fsub(value, best)
+            terms = exp(b, *(b.fmul(factor, beyond) for factor in (sharp, alpha)))
+            terms = [b.select(_is_nan(b, beyond), beyond, term) for term in terms]
             terms = [b.select(is_there, term, zero) for term in terms]
             return [best, *(b.fadd(total, term) for total, term in zip(sums, terms, strict=True))]
 
         (best,) = loop(b, index(0), actions, [constant(-math.inf)], highest)
         best, upper, lower = loop(b, index(0), actions, [best, zero, zero], add)
         value = fma(b, log(b, b.fdiv(upper, lower)), per_omega, best)
-        none = b.fcmp_ordered("==", best, constant(-math.inf))
+        value = b.select(_is_nan(b, lower), lower, value)  # of which log makes a number
+        none = b.fcmp_ordered("==", lower, zero)
         store(b, b.select(none, zero, value), address(b, out, WIDTH * v))

@@ -6,6 +6,9 @@ it, so arrays are handed back and reused.
 
 from __future__ import annotations
 
+from collections import deque
+from threading import Lock
+
 import numpy as np
 
 from epymarl_mast.sparse.kernels.patterns import Floats
@@ -13,7 +16,11 @@ from epymarl_mast.sparse.kernels.patterns import Floats
 _ALIGNMENT = 16  # floats: 64 bytes, a cache line
 _KEPT = 8  # free arrays that are kept, the largest ones
 
-_free: list[Floats] = []
+_free: list[Floats] = []  # read and changed under _lock alone
+_lock = Lock()
+# A lease can end in the middle of anything, wherever garbage is collected, and in any thread: it
+# only puts its array here, which is one step and waits for nobody. The next one taken sorts them.
+_ended: deque[Floats] = deque(maxlen=64)
 
 
 class Lease:
@@ -29,7 +36,7 @@ class Lease:
 
     def __del__(self) -> None:
         if hasattr(self, "_whole"):  # not where _take failed for want of memory
-            _give_back(self._whole)
+            _ended.append(self._whole)
 
 
 class Scratch:
@@ -50,15 +57,14 @@ class Scratch:
 
 
 def _take(size: int) -> Floats:
-    fitting = [i for i, array in enumerate(_free) if size <= array.size <= 4 * size + 4096]
-    if fitting:
-        return _free.pop(min(fitting, key=lambda i: _free[i].size))
+    with _lock:
+        while _ended:
+            _free.append(_ended.popleft())
+        _free.sort(key=lambda array: array.size)
+        del _free[:-_KEPT]
+        for i, array in enumerate(_free):
+            if size <= array.size <= 4 * size + 4096:
+                return _free.pop(i)
     raw = np.empty(size + _ALIGNMENT, np.float32)
     start = -(raw.ctypes.data // 4) % _ALIGNMENT
     return raw[start : start + size]
-
-
-def _give_back(array: Floats) -> None:
-    _free.append(array)
-    if len(_free) > _KEPT:
-        _free.pop(min(range(len(_free)), key=lambda i: _free[i].size))

@@ -127,6 +127,7 @@ def test_steps_beyond_a_blocks_longest_episode_are_zero(sparsify):
 def test_many_kept_weights_are_summed_the_other_way(sparsify, assert_close):
     agent = ReferenceAgent(50, 128, 9)  # 105 000 weights
     masks = sparsify(agent, 0.6)
+    assert not kernels.SparseAgent(dict(agent.named_parameters()), {}).network.spread
 
     compare(agent, masks, torch.randn(5, 10, 3, 50), assert_close)
 
@@ -210,6 +211,28 @@ def test_wrong_shapes_and_types_are_errors():
         unroll(weights, {"fc1.weight": pattern}, torch.zeros(1, 1, 1, 9))
 
 
+def test_inputs_that_do_not_fit_each_other_are_errors():
+    observations = torch.zeros(2, 5, 3, 9)
+
+    with pytest.raises(ValueError, match=r"last actions \(2, 4, 3, 6\) do not fit"):
+        kernels.AgentInputs(observations, torch.zeros(2, 4, 3, 6))
+    with pytest.raises(ValueError, match="2 ids are not enough for 3 agents from 0"):
+        kernels.AgentInputs(observations, ids=2)
+    with pytest.raises(ValueError, match="5 ids are not enough for 3 agents from 3"):
+        kernels.AgentInputs(observations, ids=5, first_id=3)
+
+
+@pytest.mark.parametrize("backward", [kernels.backward, torch.Tensor.backward])
+def test_weights_that_changed_since_are_an_error(backward):
+    agent = ReferenceAgent(9, 16, 4)
+    q = unroll(dict(agent.named_parameters()), {}, torch.randn(2, 5, 3, 9))
+    with torch.no_grad():
+        agent.fc2.weight.mul_(-3.0)
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        backward(q, torch.ones_like(q))
+
+
 @pytest.mark.parametrize("sizes", [(9, 4), (17, 17), (128, 14), (1, 1)], ids=str)
 def test_inputs_in_pieces_are_the_same_as_in_one(sizes, sparsify):
     size, actions = sizes
@@ -241,7 +264,7 @@ def scattered(whole, store_agents=5):
     first[:, :time] = whole[:-3]
     store[[7, 0, 4], :time] = whole[-3:]
     parts = [(first, torch.arange(batch - 3)), (store, torch.tensor([7, 0, 4]))]
-    return kernels.Scattered(parts, time, lambda: whole)
+    return kernels.Scattered(parts, time, whole.clone)  # which nothing else keeps
 
 
 @pytest.mark.parametrize("store_agents", [5, 6], ids=["in place", "other strides"])

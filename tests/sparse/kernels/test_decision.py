@@ -96,6 +96,15 @@ def test_what_the_networks_do_not_read_is_left_out(inputs):
     case.check(steps=4)
 
 
+@pytest.mark.parametrize("recurrent", [True, False], ids=["gru", "linear"])
+def test_absent_weights_are_left_out(recurrent):
+    case = Case((1, 3, 7, 18, 5), 0.1, recurrent=recurrent, networks=3)
+    case.start()
+    weights = [w for network in case.networks for n, w in network.items() if "weight" in n]
+
+    assert case.sparse._starts[-1] == sum(map(np.count_nonzero, weights)) > 0
+
+
 def test_a_new_episode_forgets_and_new_weights_count():
     case = Case((1, 3, 5, 16, 4), 0.3)
     case.start()

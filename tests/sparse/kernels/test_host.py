@@ -1,6 +1,7 @@
 """Where the kernels run, what they say, and that a cache is never a condition."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -89,6 +90,60 @@ def test_processes_compile_one_after_the_other(tmp_path):
             other.wait(timeout=1.5)
     output, _ = other.communicate(timeout=60)
     assert output == "384.0\n"
+
+
+WITHOUT_ROOM = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as on a full disk
+"""
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+def test_a_full_disk_is_no_error(tmp_path):
+    done = run(WITHOUT_ROOM + PRODUCT, NUMBA_CACHE_DIR=str(tmp_path))
+
+    assert done.stdout == "ready\n384.0\n"
+    assert done.stderr.count("this run compiles them for itself") == 1
+    assert str(tmp_path) in done.stderr
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+@pytest.mark.parametrize("pattern", ["loops.multiply-*.nbi", "loops.multiply-*.nbc"])
+def test_a_damaged_cache_is_made_anew(tmp_path, pattern):
+    run(PRODUCT, NUMBA_CACHE_DIR=str(tmp_path))
+    (file,) = tmp_path.rglob(pattern)
+    file.write_bytes(file.read_bytes()[:100])
+
+    done = run(PRODUCT, NUMBA_CACHE_DIR=str(tmp_path))
+    assert done.stdout == "ready\n384.0\n"
+    assert done.stderr.count("this run compiles them for itself") == 1
+    for compiled in (1, 0):
+        done = run(PRODUCT, NUMBA_CACHE_DIR=str(tmp_path))
+        assert done.stdout == "ready\n384.0\n"
+        assert done.stderr.count("Compiling the sparse kernels") == compiled
+        assert "for itself" not in done.stderr
+
+
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+def test_code_of_other_sources_is_not_used(tmp_path, repository):
+    """Of another file than the function's own, and no newer than what was compiled."""
+    package = tmp_path / "here" / "epymarl_mast"
+    shutil.copytree(
+        repository / "epymarl_mast", package, ignore=shutil.ignore_patterns("*pycache*")
+    )
+    changed = package / "sparse" / "kernels" / "emit.py"
+    environment = {
+        "PYTHONPATH": str(package.parent),
+        "PYTHONSAFEPATH": "1",  # not the package of this folder
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    times = [run(PRODUCT, **environment).stderr.count("Compiling") for _ in range(2)]
+    when = changed.stat().st_mtime - 3600.0
+    changed.write_text(changed.read_text() + "\n# other\n")
+    os.utime(changed, (when, when))
+
+    assert [*times, run(PRODUCT, **environment).stderr.count("Compiling")] == [1, 0, 1]
 
 
 @pytest.mark.parametrize(

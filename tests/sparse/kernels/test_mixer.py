@@ -101,6 +101,7 @@ def test_lengths(lengths, sparsify, assert_close):
 def test_many_kept_weights_are_summed_the_other_way(sparsify, assert_close):
     mixer = ReferenceMixer(10, 300, 32, 64)
     masks = sparsify(mixer, 0.6)
+    assert not kernels.SparseMixer(dict(mixer.named_parameters()), {}).network.spread
 
     compare(mixer, masks, 4, 20, 300, assert_close)
 
@@ -159,11 +160,40 @@ def test_fit_is_the_mean_square_of_the_errors_and_its_gradient(
         assert_close(weight.grad, reference, scale=None if name != "V.2.bias" else 1.0)
 
 
-def test_fit_refuses_a_state_of_another_size(sparsify):
-    mixer = ReferenceMixer(2, 30, 32)
-    patterns = {n: kernels.SparseMatrix.from_mask(m) for n, m in sparsify(mixer, 0.2).items()}
-    ours = kernels.SparseMixer(dict(mixer.named_parameters()), patterns)
-    actions, one = torch.zeros(1, 1, 2, 1, dtype=torch.int64), torch.ones(1, 1, 1)
+@pytest.mark.parametrize("hypernet", [None, 24], ids=["one layer", "two layers"])
+def test_wrong_shapes_are_errors(hypernet):
+    mixer = ReferenceMixer(2, 30, 32, hypernet)
+    ours = kernels.SparseMixer(dict(mixer.named_parameters()), {})
+    state = torch.zeros(3, 4, 30)
+    q_values, actions = torch.zeros(3, 5, 2, 6), torch.zeros(3, 4, 2, 1, dtype=torch.int64)
+    target = torch.zeros(3, 4, 1)
 
-    with pytest.raises(ValueError, match="29 state features, not 30"):
-        kernels.fit(ours, torch.zeros(1, 2, 2, 6), actions, torch.zeros(1, 1, 29), one, one)
+    for wrong in (torch.zeros(3, 4, 29), torch.zeros(3, 5, 30), torch.zeros(2, 4, 30)):
+        message = rf"states of the shape \(3, 4, 30\) are needed, not \({wrong.shape[0]}"
+        with pytest.raises(ValueError, match=message):
+            ours(torch.zeros(3, 4, 2), wrong)
+        with pytest.raises(ValueError, match=message):
+            ours.of_actions(q_values, actions, wrong)
+        with pytest.raises(ValueError, match=message):
+            kernels.fit(ours, q_values, actions, wrong, target, target)
+    with pytest.raises(ValueError, match=r"agents' values of the shape \(3, 4, 2\)"):
+        ours(torch.zeros(3, 4, 3), state)
+    with pytest.raises(ValueError, match="values of 3 agents, not 2"):
+        ours.of_actions(torch.zeros(3, 5, 3, 6), actions, state)
+    with pytest.raises(ValueError, match="actions of the shape"):
+        ours.of_actions(q_values[:, :3], actions, state)
+    with pytest.raises(ValueError, match="targets of the shape"):
+        kernels.fit(ours, q_values, actions, state, target[:1], target)
+    with pytest.raises(ValueError, match="masks of the shape"):
+        kernels.fit(ours, q_values, actions, state, target, target[:, :1])
+
+
+def test_weights_that_changed_since_are_an_error():
+    mixer = ReferenceMixer(2, 30, 32)
+    ours = kernels.SparseMixer(dict(mixer.named_parameters()), {})
+    mixed = ours(torch.zeros(1, 2, 2), torch.zeros(1, 2, 30))
+    with torch.no_grad():
+        mixer.hyper_b_1.bias.mul_(2.0)
+
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        mixed.sum().backward()

@@ -36,6 +36,45 @@ def test_of_equal_actions_the_first_is_greedy():
     assert kernels.greedy_values(values, torch.zeros(1, 1, 1, 3), available).item() == 2.0
 
 
+@pytest.mark.parametrize("at", range(3))
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7FC00001, -0x3FFFFF], ids=["plain", "payload", "-"])
+def test_nan_stays_nan(at, bits):
+    q = torch.tensor([[[[1.0, 2.0, 3.0]]]])
+    q.view(torch.int32)[..., at] = bits
+    available = torch.ones(1, 1, 1, 3, dtype=torch.int32)
+    values = torch.tensor([[[[10.0, 20.0, 30.0]]]])
+
+    assert kernels.soft_mellowmax(q, available, 1.0, 10.0).isnan().all()
+    assert kernels.greedy_values(q, q, available).isnan().all()
+    assert kernels.greedy_values(values, q, available).item() == values[..., at].item()
+    available[..., at] = 0
+    assert kernels.soft_mellowmax(q, available, 1.0, 10.0).isfinite().all()
+    assert kernels.greedy_values(q, q, available).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "row", [(torch.inf, 1.0), (1.0, torch.inf), (-torch.inf, -torch.inf), (-torch.inf, 1.0)]
+)
+def test_infinite_values_are_as_in_torch(row):
+    q, available = torch.tensor([[[row]]]), torch.ones(1, 1, 1, 2, dtype=torch.int32)
+    expected = targets.soft_mellowmax(q, available, 1.0, 10.0)
+
+    torch.testing.assert_close(
+        kernels.soft_mellowmax(q, available, 1.0, 10.0), expected, equal_nan=True
+    )
+
+
+def test_wrong_shapes_are_errors():
+    q, available = torch.zeros(2, 3, 4, 5), torch.ones(2, 3, 4, 5, dtype=torch.int32)
+
+    with pytest.raises(ValueError, match=r"flags of actions of the shape \(2, 3, 4, 5\)"):
+        kernels.soft_mellowmax(q, available[:1], 1.0, 10.0)
+    with pytest.raises(ValueError, match=r"flags of actions of the shape \(2, 3, 4, 5\)"):
+        kernels.greedy_values(q, q, available[:, :2])
+    with pytest.raises(ValueError, match=r"choosing values of the shape \(2, 3, 4, 5\)"):
+        kernels.greedy_values(q, q[..., :4], available)
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("alpha", "omega"), [(1.0, 10.0), (0.0, 5.0), (10.0, 0.05)])
 @pytest.mark.parametrize("scale", [1.0, 100.0, 1e6])

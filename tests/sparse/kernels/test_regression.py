@@ -102,6 +102,16 @@ def test_returns_of_rewards_of_each_agent():
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_rewards_of_each_agent_for_one_value_are_as_in_torch():
+    _, *rest = transitions((4, 50, 1))
+    rewards = torch.randn(4, 51, 3)[:, :-1]
+
+    for columns in (rewards, rewards[..., :1].expand(-1, -1, 3)):
+        ours = OURS.returns("td_lambda", (columns, *rest), 0.9, 0.5, 1)
+        expected = TORCH.returns("td_lambda", (columns, *rest), 0.9, 0.5, 1)
+        torch.testing.assert_close(ours.expand_as(expected), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_double_precision_is_left_to_torch():
     step = tuple(part.double() for part in transitions((3, 7, 1)))
     assert OURS.returns("td_lambda", step, 0.9, 0.5, 1).dtype == torch.float64
@@ -166,3 +176,30 @@ def test_values_of_actions_and_their_gradient(shape):
             torch.autograd.grad(v, values, outer, retain_graph=True)[0] for v in (ours, expected)
         ]
         assert torch.equal(*both)
+
+
+@pytest.mark.parametrize("wrong", [-1, 6])
+def test_an_action_that_is_none_is_an_error(wrong):
+    actions = torch.zeros(2, 3, 4, 1, dtype=torch.int64)
+    actions[1, 2, 3] = wrong
+
+    with pytest.raises(IndexError, match="an action that is none of those with a value"):
+        kernels.values_of_actions(torch.zeros(2, 3, 4, 6), actions)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x, wrong: kernels.masked_error(x, x, wrong),
+        lambda x, wrong: kernels.masked_error(x, wrong, x[..., :1]),
+        lambda x, wrong: kernels.mean_square(x, wrong),
+        lambda x, wrong: kernels.standardise(x, wrong, Statistics(2)),
+        lambda x, wrong: kernels.returns(wrong, x[..., :1], x[..., :1], x, 0.9),
+        lambda x, wrong: kernels.returns(x, wrong, x[..., :1], x, 0.9),
+        lambda x, wrong: kernels.returns(x, x[..., :1], wrong, x, 0.9),
+        lambda x, wrong: kernels.real_steps(x[..., :1], wrong, as_host=True),
+    ],
+)
+def test_wrong_shapes_are_errors(compute):
+    with pytest.raises(ValueError, match=r"of the shape \(2, 3, .\) are needed, not \(1, 3, 1\)"):
+        compute(torch.zeros(2, 3, 2), torch.zeros(1, 3, 1))
