@@ -63,6 +63,7 @@ def configurations(plan: Plan) -> tuple[Host, dict[str, dict[str, Any]]]:
         merge(config["mast"], {"sparsity": plan.sparsity, **part})
         _apply(config, plan.options)
         config["batch_size"] = _episodes_of_large_buffer(plan, config["mast"]["online_batch_size"])
+        config["mast"]["checkpoint_minutes"] = 0  # no record to keep them in
         sides[side] = config
     if sides["mast"]["mast"]["topology"] in ("rigl", "set"):
         every_time: dict[str, Any] = {}

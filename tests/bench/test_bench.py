@@ -90,13 +90,14 @@ def test_memory_of_an_update(where, own_environment):
     assert all(peak is None or 0.1 < peak < 1000 for peak in peaks), peaks
 
 
-def test_acting(measure, host):
+def test_acting(measure, host, caplog):
     record, printed = measure("acting", "--dims=lbf", "--hidden=16", "--repeats=2")
     check_record(record, host, 0.1)
     check_pair(record, 2)
     check_pair(record["runner_step"], 2)
     assert record["parts"].keys() == {"stock", "ours"}
     assert "runner's step" in printed
+    assert "checkpoints" not in printed + caplog.text  # of which there are none to warn of
 
 
 @pytest.mark.long
