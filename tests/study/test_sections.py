@@ -122,13 +122,15 @@ def test_wall_times_are_compared_on_one_machine_alone(modules, make_study):
         [
             ("a", "stock", 0.0, 1, 0.8, {**slow, "wall_s": 400.0}),
             ("a", "stock", 0.0, 2, 0.8, {**fast, "wall_s": 40.0}),
+            ("a", "stock", 0.0, 3, 0.8, {**fast, "wall_s": 60.0}),
             ("a", "mast", 0.9, 1, 0.8, slow), ("a", "mast", 0.9, 2, 0.8, fast),
             ("a", "mast", 0.9, 3, 0.8, fast), ("a", "mast", 0.9, 4, 0.8, {**slow, "cpu": "other"}),
             ("a", "dense", 0.0, 1, 0.8, {**slow, "cpu": "other"}),
         ]
     )  # fmt: skip
     found = {row["method"]: row for row in rows_of(modules["main_table"].main_table(study))}
-    assert found["mast"]["wall time, of stock dense"] == "0.38"  # of 200/400 and 10/40
+    assert found["mast"]["wall time, of stock dense"] == "0.20"  # of 10/50
+    assert found["mast"]["minutes"] == "0.2"
     assert found["dense"]["wall time, of stock dense"] == "–"
 
 

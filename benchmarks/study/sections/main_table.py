@@ -17,6 +17,7 @@ def main_table(study: Study) -> Section:
     if own.empty:
         return Section(NOT_YET)
     tasks = sorted(own.task.unique())
+    stock = own[own.method == "stock"]
     rows = []
     for method, sparsity, cell in cells(own):
         row = {"method": method, "sparsity": share(sparsity)}
@@ -27,22 +28,27 @@ def main_table(study: Study) -> Section:
         row["of dense: IQM"] = over_tasks(cell, "iqm") if whole else "–"
         row["size"] = times(cell.size_ratio.mean())
         row["FLOPs, training"] = times(cell.flops_train_ratio.mean())
-        row["minutes"] = f"{cell.wall_s.mean() / 60:.1f}"
-        row["wall time, of stock dense"] = _of_stock(own, cell)
+        row["minutes"], row["wall time, of stock dense"] = _wall_times(cell, stock)
         row["runs"] = str(len(cell))
         rows.append(row)
     return Section.of(table(rows), caption(own, "main.yaml", "stock.yaml"))
 
 
-def _of_stock(own: pd.DataFrame, cell: pd.DataFrame) -> str:
-    """Wall time over that of the host's own QMIX on the same task and CPU, their mean.
+def _wall_times(cell: pd.DataFrame, stock: pd.DataFrame) -> tuple[str, str]:
+    """Minutes, and wall time over that of the host's own QMIX: means over the cell's tasks.
 
-    Where a CPU ran one of both alone, it has no say; – where a task has no pair.
+    Of runs on one CPU, that of most stock runs; – where a task has none of either on it.
     """
-    place = ["task", "cpu"]
-    stock = own[own.method == "stock"].groupby(place).wall_s.mean()
-    ratios = (cell.groupby(place).wall_s.mean() / stock).dropna().groupby("task").mean()
-    return f"{ratios.mean():.2f}" if set(ratios.index) == set(cell.task) else "–"
+    cpu = stock.cpu.value_counts().index[:1]
+    ours, theirs = (
+        runs[runs.cpu.isin(cpu)].groupby("task").wall_s.mean().reindex(cell.task.unique())
+        for runs in (cell, stock)
+    )
+    minutes, ratio = ours.mean(skipna=False) / 60, (ours / theirs).mean(skipna=False)
+    return (
+        "–" if pd.isna(minutes) else f"{minutes:.1f}",
+        "–" if pd.isna(ratio) else f"{ratio:.2f}",
+    )
 
 
 def curves(study: Study) -> Section:
