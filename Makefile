@@ -41,12 +41,14 @@ train: $(READY)
 	    runner_log_interval=1000 learner_log_interval=1000 \
 	    mast.topology_interval=20 seed=1
 
-# The study behind docs/results.md: days of one core. It goes on where it was stopped.
+# The study behind docs/results.md: days of one core. It goes on where it was stopped, and past runs
+# that fail, which make it end with an error.
 study: $(READY)
-	set -e; for file in main sparsities parts algorithms width agents stock overestimation buffers; do \
-	    $(BIN)/mast sweep benchmarks/study/$$file.yaml --workers $(WORKERS); done
-	$(BIN)/python benchmarks/study/tickets.py
-	$(BIN)/mast sweep benchmarks/study/results/tickets.yaml --workers $(WORKERS)
+	failed=0; for file in main sparsities parts algorithms width agents stock overestimation buffers; do \
+	    $(BIN)/mast sweep benchmarks/study/$$file.yaml --workers $(WORKERS) || failed=1; done; \
+	$(BIN)/python benchmarks/study/tickets.py || failed=1; \
+	$(BIN)/mast sweep benchmarks/study/results/tickets.yaml --workers $(WORKERS) || failed=1; \
+	exit $$failed
 
 study-report: $(TESTS_READY)
 	$(BIN)/python benchmarks/study/summarise.py

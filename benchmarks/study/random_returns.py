@@ -1,4 +1,4 @@
-"""Return of uniformly random actions: where scores are counted from on tasks of negative returns.
+"""Return of uniformly random actions: where shares of dense are counted from.
 
 python benchmarks/study/random_returns.py mpe:SimpleSpread-3-v0 25
 """
@@ -18,13 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("key")
     parser.add_argument("time_limit", type=int)
-    parser.add_argument("--episodes", type=int, default=1000)
+    parser.add_argument("--episodes", type=int, default=4000)
     asked = parser.parse_args()
     make = find_host("pymarlzooplus").load().environments["gymma"]
     environment = make(key=asked.key, time_limit=asked.time_limit, seed=12345)
     draws = np.random.default_rng(0)
     returns = np.array([episode(environment, draws) for _ in range(asked.episodes)])
-    print(f"{asked.key}: {returns.mean():.1f} ± {returns.std() / np.sqrt(len(returns)):.1f}")
+    print(f"{asked.key}: {returns.mean():.3f} ± {returns.std() / np.sqrt(len(returns)):.3f}")
 
 
 def episode(environment: Any, draws: np.random.Generator) -> float:

@@ -36,21 +36,32 @@ def main() -> None:
 
 
 def lacking(runs: list[Run], tables: Path) -> list[Run]:
-    """Those of some runs that have no row in ``summary.csv``, or ``diagnostics.csv``."""
-    counted = _cells(tables / "summary.csv")
-    logged = _cells(tables / "diagnostics.csv", algorithm="qmix", hidden=64)
-    return [r for r in runs if _cell(r) not in (logged if is_diagnostic(r) else counted)]
+    """Those of some runs that have no row in ``summary.csv``, or ``diagnostics.csv``.
+
+    A row of fewer or more steps than the sweep asks for is not of its run.
+    """
+    counted = _cells(tables / "summary.csv", [*CELL, "steps"])
+    logged = _cells(tables / "diagnostics.csv", CELL, algorithm="qmix", hidden=64)
+    return [
+        run
+        for run in runs
+        if (
+            _cell(run) not in logged
+            if is_diagnostic(run)
+            else (*_cell(run), dict(run.options)["t_max"]) not in counted
+        )
+    ]
 
 
 def _cell(run: Run) -> tuple[object, ...]:
     return tuple(cell_of(run)[key] for key in CELL)
 
 
-def _cells(file: Path, **constant: object) -> set[tuple[object, ...]]:
+def _cells(file: Path, names: list[str], **constant: object) -> set[tuple[object, ...]]:
     if not file.exists():
         return set()
     table = read_table(file).assign(**constant)
-    return set(table[CELL].itertuples(index=False, name=None))
+    return set(table[names].itertuples(index=False, name=None))
 
 
 if __name__ == "__main__":

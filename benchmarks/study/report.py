@@ -8,6 +8,7 @@ of ``sections/`` that BLOCKS names.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,10 @@ HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 BLOCKS: dict[str, Callable[[Study], Section]] = {
     "main": main_table.main_table,
+    "of_dense": main_table.of_dense,
+    "differences": main_table.differences,
+    "costs": main_table.costs,
+    "windows": main_table.windows,
     "curves": main_table.curves,
     "critical": variants.critical,
     "parts": variants.parts,
@@ -40,10 +45,17 @@ def main() -> None:
     text = filled(page.read_text(encoding="utf-8"), sections)
     for section in sections.values():
         for name, figure in section.figures.items():
-            figure.savefig(DOCS / "figures" / f"{name}.png", dpi=130)
+            file = DOCS / "figures" / f"{name}.png"
+            figure.savefig(file, dpi=130, metadata={"Source": digest(HERE)})
     temporary = page.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(page)
+
+
+def digest(tables: Path) -> str:
+    """Of all tables: each figure says which it was made from."""
+    contents = b"".join(file.read_bytes() for file in sorted(tables.glob("*.csv")))
+    return hashlib.sha256(contents).hexdigest()[:16]
 
 
 def filled(page: str, sections: dict[str, Section]) -> str:

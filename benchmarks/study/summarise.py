@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from plan import CELL, HERE, cell_of, is_diagnostic, read_table, sweeps
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record
 from epymarl_mast.report.results import final_performance
+from epymarl_mast.report.selection import select, usable
 from epymarl_mast.sweep.plan import Run, read_sweep
 
 LAST = 20  # evaluations of a score (MAST §4.1)
@@ -43,17 +45,15 @@ def main() -> None:
     results, tables = arguments.results, arguments.tables
     runs = {f"sweep-{run.id}": run for file in sweeps(results) for run in read_sweep(file).runs}
     rows, machines, curves, densities, diagnostics = [], [], [], [], []
-    for record in read_folder(results, {WIN_RATE, RETURN, *COSTS, *_DENSITIES, *DIAGNOSTICS}):
-        run = runs.get(str(record.config.get("label"))) if isinstance(record, Record) else None
-        if isinstance(record, Record) and run is not None and record.status == "COMPLETED":
-            row = summary(run, record)
-            if is_diagnostic(run):
-                diagnostics.extend(diagnosis(row, record))
-                continue
-            rows.append(row)
-            machines.append({**cell_of(run), "cpu": cpu_of(record)})
-            curves.extend(curve(row, record))
-            densities.extend(agent_densities(row, record))
+    for run, record in finished(results, runs):
+        row = summary(run, record)
+        if is_diagnostic(run):
+            diagnostics.extend(diagnosis(row, record))
+            continue
+        rows.append(row)
+        machines.append({**cell_of(run), "cpu": cpu_of(record)})
+        curves.extend(curve(row, record))
+        densities.extend(agent_densities(row, record))
     summaries = _update(tables / "summary.csv", pd.DataFrame(rows, columns=COLUMNS), CELL)
     _update(tables / "machines.csv", pd.DataFrame(machines, columns=[*CELL, "cpu"]), CELL)
     evaluations = pd.DataFrame(curves, columns=[*CELL, "step", "value"])
@@ -65,6 +65,27 @@ def main() -> None:
     print(f"{len(summaries)} runs of {sum(not is_diagnostic(run) for run in runs.values())}, and "
           f"{len(table[DIAGNOSED].drop_duplicates())} of "
           f"{sum(map(is_diagnostic, runs.values()))} for diagnostics")  # fmt: skip
+
+
+def finished(results: Path, runs: dict[str, Run]) -> Iterator[tuple[Run, Record]]:
+    """The completed runs of the study with what became of them; says which others there are.
+
+    Of two records of a run the newer one counts.
+
+    Args:
+        results: folder.
+        runs: of the study, by the label of their records.
+    """
+    names = {WIN_RATE, RETURN, *COSTS, *_DENSITIES, *DIAGNOSTICS}
+    found = list(read_folder(results, names))
+    complete, metrics, findings = usable(found, None)
+    own = [record for record in complete if str(record.config.get("label")) in runs]
+    labels = [str(record.config["label"]) for record in own]
+    chosen = select(own, labels, metrics, findings, LAST)
+    for finding in chosen.findings:
+        left_out = "left out" if finding.left_out else "counted"
+        print(f"{finding.source}: {finding.problem} ({left_out})", file=sys.stderr)
+    yield from ((runs[label], run) for label, run in zip(chosen.methods, chosen.runs, strict=True))
 
 
 def summary(run: Run, record: Record) -> dict[str, Any]:
@@ -82,7 +103,7 @@ def summary(run: Run, record: Record) -> dict[str, Any]:
         "flops_train_ratio": _ratio(record, "mast_flops_train_ratio"),
         "flops_test_ratio": _ratio(record, "mast_flops_test_ratio"),
         "size_ratio": _ratio(record, "mast_size_ratio"),
-        "commit": str(record.made_with.get("commit"))[:10],
+        "commit": commit_of(record),
     }
 
 
@@ -108,6 +129,12 @@ def diagnosis(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
         if (series := record.series.get(metric)) is not None:
             for step, value in zip(series.steps, series.values, strict=True):
                 yield {**names, "metric": metric, "step": int(step), "value": round(value, 4)}
+
+
+def commit_of(record: Record) -> str:
+    """The first digits of the code's commit, and whether files were changed after it."""
+    commit, plus, _ = str(record.made_with.get("commit") or "unknown").partition("+")
+    return commit[:10] + ("+changes" if plus else "")
 
 
 def cpu_of(record: Record) -> str:

@@ -4,6 +4,7 @@ python benchmarks/study/tickets.py && mast sweep benchmarks/study/results/ticket
 
 A ticket trains, from the first weights of its seed, with the masks that the run of that seed ended
 with; beside it one with random masks. They are of the tasks of parts.yaml, which has such runs.
+Those that the tables have of other machines' runs count as some of the five of a task.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import yaml
-from plan import HERE, cell_of, listed
+from plan import HERE, cell_of, listed, read_table
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import Record
@@ -29,7 +30,10 @@ def main() -> None:
     """Find the finished runs and write the sweep."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    results = parser.parse_args().results.absolute()
+    parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
+    arguments = parser.parse_args()
+    results = arguments.results.absolute()
+    elsewhere = made(arguments.tables)
     tasks = {cell_of(r)["task"] for r in read_sweep(HERE / "parts.yaml").runs}
     runs = {r.label: r for r in read_sweep(HERE / "main.yaml").runs if r.overrides == MAST}
     pairs = defaultdict(list)
@@ -37,12 +41,24 @@ def main() -> None:
         run = runs.get(str(record.config.get("label")))
         if run is not None and (task := cell_of(run)["task"]) in tasks:
             pairs[task].append((winning(run, record), replace(run, overrides=RANDOM)))
-    first = [
-        listed(ticket) for found in pairs.values() for pair in found[:A_TASK] for ticket in pair
-    ]
+    first = []
+    for task, found in pairs.items():
+        here = {cell_of(ticket)["seed"] for ticket, _ in found}
+        room = max(0, A_TASK - len(elsewhere[task] - here))
+        first += [listed(ticket) for pair in found[:room] for ticket in pair]
     plan = {"host": "pymarlzooplus", "results": str(results), "runs": first}
     (results / "tickets.yaml").write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
     print(f"{len(first) // 2} tickets, and as many random masks, in {results / 'tickets.yaml'}")
+
+
+def made(tables: Path) -> dict[str, set[int]]:
+    """``{task: seeds}`` of the winning tickets in ``summary.csv``."""
+    seeds: dict[str, set[int]] = defaultdict(set)
+    if (file := tables / "summary.csv").exists():
+        runs = read_table(file)
+        for task, own in runs[runs.method == "mast winning ticket"].groupby("task").seed:
+            seeds[str(task)] = set(own)
+    return seeds
 
 
 def winning(run: Run, record: Record) -> Run:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from matplotlib import colors
+from PIL import Image
 
 REPOSITORY = Path(__file__).parents[2]
 STUDY = REPOSITORY / "benchmarks" / "study"
-PARTS = ("study", "wording", "drawing", "main_table", "variants", "networks", "diagnostics")
+PARTS = ("study", "wording", "drawing", "shares", "main_table", "variants", "networks",
+         "diagnostics")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +36,20 @@ def modules():
 
 
 SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0, "cpu": "x",
-          "size_ratio": 0.05, "flops_train_ratio": 0.05}  # fmt: skip
+          "size_ratio": 0.05, "flops_train_ratio": 0.05, "flops_test_ratio": 0.05}  # fmt: skip
 RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
 CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
 DENSITIES = ["task", "seed", "agent", "density"]
 DIAGNOSTICS = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
+
+
+@pytest.fixture(autouse=True)
+def random_returns(modules, monkeypatch):
+    """Of the made-up tasks."""
+    returns = {**modules["study"].RANDOM, "a": 0.0, "b": 0.0, "c": 0.0}
+    for name in ("study", "main_table"):
+        monkeypatch.setattr(modules[name], "RANDOM", returns)
+    return returns
 
 
 @pytest.fixture
@@ -71,11 +83,16 @@ def rows_of(section):
 
 
 def lines_of(axis):
-    """``{label: (colour, last value)}`` of the curves of a panel."""
+    """``{label: (colour, last value)}`` of the mean curves of a panel."""
     return {
         line.get_label(): (colors.to_hex(line.get_color()).upper(), line.get_ydata()[-1])
-        for line in axis.get_lines()
+        for line in means_of(axis)
     }
+
+
+def means_of(axis):
+    """The lines of a panel but for those of single runs, which are thin."""
+    return [line for line in axis.get_lines() if line.get_linewidth() > 0.5]
 
 
 def test_without_runs_every_section_says_so(modules, make_study):
@@ -84,60 +101,122 @@ def test_without_runs_every_section_says_so(modules, make_study):
         assert make(study) == modules["study"].Section("Not run yet."), name
 
 
-def test_scores_are_shares_of_their_own_dense_runs(modules, make_study, monkeypatch):
-    monkeypatch.setattr(modules["study"], "RANDOM", {"b": -30.0})
-    shares = make_study(
+def test_scores_are_shares_of_their_own_dense_runs_from_random(make_study, random_returns):
+    random_returns["b"] = -30.0
+    runs = make_study(
         [
             ("a", "dense", 0.0, 1, 0.8), ("a", "dense", 0.0, 2, 0.4), ("a", "mast", 0.9, 1, 0.9),
             ("a", "mast", 0.9, 1, 0.9, {"hidden": 256}),
             ("b", "dense", 0.0, 1, -10.0), ("b", "mast", 0.9, 1, -15.0),
         ]
-    ).runs.of_dense  # fmt: skip
-    assert shares[2] == pytest.approx(0.9 / 0.6)
-    assert pd.isna(shares[3])  # no dense runs of that width
-    assert shares[5] == pytest.approx(0.75)
+    ).runs  # fmt: skip
+    assert runs.of_dense[2] == pytest.approx(0.9 / 0.6)
+    assert pd.isna(runs.of_dense[3])  # no dense runs of that width
+    assert (runs.gain[5], runs.of_dense[5]) == pytest.approx((15.0, 0.75))
 
 
-def test_wall_time_is_a_mean_over_tasks_of_that_of_stock(modules, make_study):
+def test_a_task_without_a_random_return_is_named(make_study):
+    with pytest.raises(KeyError, match="RANDOM has no new: see random_returns"):
+        make_study([("new", "dense", 0.0, 1, 0.8)])
+
+
+def cells_of(section):
+    """``{(method, sparsity): row}``."""
+    return {(row["method"], row["sparsity"]): row for row in rows_of(section)}
+
+
+def test_the_main_table_has_scores_and_how_many_seeds(modules, make_study):
+    study = make_study(
+        [("a", "mast", 0.9, seed, seed / 10) for seed in (1, 2, 3)]
+        + [("b", "mast", 0.9, 1, 0.5), ("a", "dense", 0.0, 1, 0.25)]
+    )
+    found = cells_of(modules["main_table"].main_table(study))
+    assert found["mast", "90 %"] == {
+        "method": "mast", "sparsity": "90 %", "a": "0.200 ± 0.100", "b": "0.500", "seeds": "1 to 3",
+    }  # fmt: skip
+    assert (found["dense", "dense"]["b"], found["dense", "dense"]["seeds"]) == ("–", "1")
+
+
+def test_shares_count_tasks_alike_by_the_seeds_that_are_on_all(modules, make_study):
+    study = make_study(
+        [(task, "dense", 0.0, seed, level) for task, level in (("a", 0.5), ("b", 2.0))
+         for seed in (1, 2)]
+        + [("a", "mast", 0.9, seed, score) for seed, score in ((1, 0.5), (2, 0.25), (3, 0.0))]
+        + [("b", "mast", 0.9, seed, 1.0) for seed in (1, 2)]
+    )  # fmt: skip
+    row = cells_of(modules["main_table"].of_dense(study))["mast", "90 %"]
+    assert (row["a"], row["b"]) == ("0.500", "0.500")
+    assert (row["mean"], row["seeds on every task"]) == ("0.625", "2")  # of 1, 0.5, 0.5, 0.5
+    assert row["IQM"] == "0.500"
+
+
+def test_intervals_of_shares_know_that_dense_varies(modules, make_study):
+    def interval(dense):
+        runs = [("a", "dense", 0.0, seed, score) for seed, score in enumerate(dense)]
+        runs += [("a", "mast", 0.9, seed, 1.0) for seed in range(5)]
+        found = cells_of(modules["main_table"].of_dense(make_study(runs)))["mast", "90 %"]["a"]
+        return found
+
+    assert interval([1.0] * 5) == "1.000 [1.000, 1.000]"
+    share, low, high = (float(x) for x in re.findall(r"[\d.]+", interval([0.8, 0.9, 1, 1.1, 1.2])))
+    assert share == 1.0
+    assert 0.85 < low < 0.95 < 1.05 < high < 1.2
+    assert interval([1.0] * 4) == "1.000"  # too few for an interval
+
+
+def test_mast_is_compared_with_others_by_common_seeds(modules, make_study):
+    runs = [(task, "dense", 0.0, 1, 1.0) for task in "ab"]
+    runs += [(task, "mast", 0.9, seed, 0.8) for task in "ab" for seed in range(6)]
+    runs += [("a", "rigl", 0.9, seed, 0.7) for seed in range(1, 8)]
+    runs += [("b", "rigl", 0.9, seed, 0.9 - 0.1 * (seed == 5)) for seed in range(1, 6)]
+    runs += [("a", "set", 0.9, seed, 0.7) for seed in range(6)]  # not run on b
+    [row] = rows_of(modules["main_table"].differences(make_study(runs)))
+    assert (row["MAST less"], row["sparsity"], row["seeds"]) == ("rigl", "90 %", "5")
+    assert row["of dense, difference [95 %]"] == "+0.010 [+0.000, +0.030]"
+    assert row["tasks on which MAST's mean is higher"] == "1 of 2"
+
+
+def test_wall_times_are_means_over_tasks_of_one_machine(modules, make_study):
+    slow, fast = {"cpu": "slow", "wall_s": 600.0}, {"cpu": "fast", "wall_s": 60.0}
     study = make_study(
         [
-            ("a", "stock", 0.0, 1, 0.8, {"wall_s": 100.0}),
-            ("a", "stock", 0.0, 2, 0.8, {"wall_s": 300.0}),
-            ("b", "stock", 0.0, 1, 0.8, {"wall_s": 50.0}),
-            ("a", "dense", 0.0, 1, 0.8), ("b", "dense", 0.0, 1, 0.8), ("c", "dense", 0.0, 1, 0.8),
-            ("a", "mast", 0.9, 1, 0.8, {"wall_s": 100.0}),
-            ("b", "mast", 0.9, 1, 0.8, {"wall_s": 10.0}),
-            ("b", "mast", 0.9, 2, 0.8, {"wall_s": 20.0}),
+            ("a", "stock", 0.0, 1, 0.8, slow),
+            ("a", "stock", 0.0, 2, 0.8, {**fast, "wall_s": 120.0}),
+            ("a", "stock", 0.0, 3, 0.8, {**fast, "wall_s": 360.0}),
+            ("b", "stock", 0.0, 1, 0.8, fast),
+            ("a", "dense", 0.0, 1, 0.8, slow), ("b", "dense", 0.0, 1, 0.8, fast),
+            ("a", "mast", 0.9, 1, 0.8, slow), ("a", "mast", 0.9, 2, 0.8, {**fast, "wall_s": 120.0}),
+            ("b", "mast", 0.9, 1, 0.8, {**fast, "wall_s": 12.0}),
         ]
     )  # fmt: skip
-    found = {row["method"]: row for row in rows_of(modules["main_table"].main_table(study))}
-    assert found["stock"]["wall time, of stock dense"] == "1.00"
-    assert found["mast"]["wall time, of stock dense"] == "0.40"  # of 100/200 and 15/50
-    assert found["dense"]["wall time, of stock dense"] == "–"  # no stock runs on c
+    found = cells_of(modules["main_table"].costs(study))
+    assert found["stock", "dense"]["wall time, of stock dense"] == "1.00"
+    mast = found["mast", "90 %"]
+    assert mast["wall time, of stock dense"] == "0.35"  # of 120/240 and 12/60
+    assert (mast["minutes"], mast["runs timed"], mast["FLOPs, acting"]) == (
+        "1.1",
+        "2",
+        "0.050 (20×)",
+    )
+    assert mast["of our dense"] == "–"  # which the fast one has not run on a
+    assert found["dense", "dense"]["minutes"] == "–"
 
 
-def test_wall_times_are_compared_on_one_machine_alone(modules, make_study):
-    fast, slow = {"cpu": "fast", "wall_s": 10.0}, {"cpu": "slow", "wall_s": 200.0}
-    study = make_study(
-        [
-            ("a", "stock", 0.0, 1, 0.8, {**slow, "wall_s": 400.0}),
-            ("a", "stock", 0.0, 2, 0.8, {**fast, "wall_s": 40.0}),
-            ("a", "stock", 0.0, 3, 0.8, {**fast, "wall_s": 60.0}),
-            ("a", "mast", 0.9, 1, 0.8, slow), ("a", "mast", 0.9, 2, 0.8, fast),
-            ("a", "mast", 0.9, 3, 0.8, fast), ("a", "mast", 0.9, 4, 0.8, {**slow, "cpu": "other"}),
-            ("a", "dense", 0.0, 1, 0.8, {**slow, "cpu": "other"}),
-        ]
-    )  # fmt: skip
-    found = {row["method"]: row for row in rows_of(modules["main_table"].main_table(study))}
-    assert found["mast"]["wall time, of stock dense"] == "0.20"  # of 10/50
-    assert found["mast"]["minutes"] == "0.2"
-    assert found["dense"]["wall time, of stock dense"] == "–"
+def test_windows_are_the_last_evaluations(modules, make_study, monkeypatch):
+    monkeypatch.setattr(modules["main_table"], "WINDOWS", (2, 1))
+    study = make_study([("a", "dense", 0.0, 1, 0.5), ("a", "mast", 0.9, 1, 0.5)])
+    study.curves.loc[(study.curves.method == "mast") & (study.curves.step == 0), "value"] = 0.0
+    two, one = rows_of(modules["main_table"].windows(study))
+    assert (two["evaluations"], one["evaluations"]) == ("2", "1")
+    assert (two["mast 90 %, of dense"], one["mast 90 %, of dense"]) == ("50.0%", "100.0%")
+    assert (two["share of the steps"], one["share of the steps"]) == ("100%", "0%")
+    assert one["rlx2 95 %, of dense"] == "–"
 
 
 def test_a_caption_has_commits_and_commands(modules):
-    runs = pd.DataFrame({"commit": ["b", "a", "b", None]})
+    runs = pd.DataFrame({"commit": ["b", "a", "b", "unknown"]})
     assert modules["study"].caption(runs, "main.yaml", "results/tickets.yaml") == (
-        "*4 runs at commit `a`, `b`, `unknown`: `mast sweep benchmarks/study/main.yaml && "
+        "*4 runs, code of commit `a`, `b`, `unknown`: `mast sweep benchmarks/study/main.yaml && "
         "python benchmarks/study/tickets.py && mast sweep "
         "benchmarks/study/results/tickets.yaml`, then `make study-report`.*"
     )
@@ -160,6 +239,7 @@ def test_sparsities_have_a_panel_for_each_task_with_more_than_two(modules, make_
 def test_operators_include_max_and_mast_by_the_same_seeds(modules, make_study):
     runs = [("a", "dense", 0.0, 1, 1.0)]
     runs += [("a", "mast", 0.95, seed, 0.1 * seed) for seed in (1, 2, 3)]
+    runs += [("a", "mast", 0.9, 1, 0.9)]
     runs += [("a", "mast no_soft_mellowmax", 0.95, seed, 0.5) for seed in (1, 3)]
     runs += [("a", "mast mast.operator=softmax", 0.95, 1, 0.7)]
     section = modules["variants"].operators(make_study(runs))
@@ -167,8 +247,13 @@ def test_operators_include_max_and_mast_by_the_same_seeds(modules, make_study):
     assert {k: v["runs"] for k, v in found.items()} == {
         "soft_mellowmax": "2", "max": "2", "softmax": "1",
     }  # fmt: skip
-    assert found["soft_mellowmax"]["score [95 %]"].startswith("0.200 [0.100, 0.300]")
+    assert found["soft_mellowmax"]["score [95 %]"] == "0.200"
     assert found["softmax"]["of dense"] == "70.0%"
+    # Beside MAST's run of the same seed alone.
+    assert found["softmax"]["MAST, same seeds"] == "0.100"
+    assert found["softmax"]["difference, of dense [95 %]"] == "+0.600"
+    assert found["max"]["difference, of dense [95 %]"] == "+0.300"
+    assert found["soft_mellowmax"]["MAST, same seeds"] == "–"
     drawn = lines_of(section.figures["study_operators"].axes[0])
     assert {k: round(value, 6) for k, (_, value) in drawn.items()} == {
         "soft_mellowmax": 0.2, "max": 0.5, "softmax": 0.7,
@@ -186,7 +271,7 @@ def test_tickets_are_compared_by_the_seeds_that_have_one(modules, make_study):
         ("a", "cheating", "0.900", "1"), ("a", "winning", "0.800", "1"),
         ("a", "random", "0.300", "1"),
     ]  # fmt: skip
-    assert "3 runs at commit `abc`" in section.text
+    assert "3 runs, code of commit `abc`" in section.text
     [axis] = section.figures["study_tickets"].axes
     drawn = {label: value for label, (_, value) in lines_of(axis).items()}
     assert drawn == {"cheating": 0.9, "winning": 0.8, "random": 0.3}
@@ -199,7 +284,7 @@ def test_the_density_of_each_agent_is_a_mean_over_runs(modules, make_study):
     assert [(r["agent"], r["density"], r["runs"]) for r in rows_of(section)] == [
         ("0", "0.060 ± 0.014", "2"), ("1", "0.140 ± 0.014", "2"),
     ]  # fmt: skip
-    assert "2 runs at commit `abc`" in section.text
+    assert "2 runs, code of commit `abc`" in section.text
     assert "study_agents" in section.figures
 
 
@@ -217,20 +302,22 @@ def test_overestimation_is_the_difference_within_each_run(modules, make_study, m
     rows = [
         *logged("a", "mast", 1, mast_value_estimated=[9, 3, 5], mast_value_realised=[0, 2, 2]),
         *logged("a", "mast", 2, mast_value_estimated=[9, 4, 4], mast_value_realised=[0, 4, 4]),
-        *logged("a", "mast no_dual_buffers", 1, mast_value_estimated=[7]),  # not of this figure
+        *logged("a", "mast no_sparsity", 1, mast_value_estimated=[7]),  # not of this figure
     ]
     section = modules["diagnostics"].overestimation(make_study(diagnostics=rows))
     [row] = rows_of(section)
     assert (row["estimated"], row["realised"], row["runs"]) == ("4.000", "3.000", "2")
-    assert row["estimated − realised [95 %]"] == "1.000 [0.000, 2.000]"
+    assert row["estimated − realised [95 %]"] == "1.000"
     values, difference = section.figures["study_overestimation"].axes
-    estimated, realised = values.get_lines()
+    estimated, realised = means_of(values)
+    assert len(values.get_lines()) == 6  # with those of both runs
     assert list(estimated.get_ydata()) == [9.0, 3.5, 4.5]
     assert list(realised.get_ydata()) == [0.0, 3.0, 3.0]
-    assert list(difference.get_lines()[0].get_ydata()) == [9.0, 0.5, 1.5]
+    assert list(means_of(difference)[0].get_ydata()) == [9.0, 0.5, 1.5]
 
 
-def test_buffers_are_compared_where_both_were_run(modules, make_study):
+def test_buffers_are_compared_where_both_were_run(modules, make_study, monkeypatch):
+    monkeypatch.setattr(modules["diagnostics"], "LAST", 1)
     one, two = "mast no_dual_buffers", "mast"
     rows = [
         *logged("a", one, 1, mast_distance_batch=[0.8, 0.4], test_return_mean=[0.0, 1.0]),
@@ -241,12 +328,12 @@ def test_buffers_are_compared_where_both_were_run(modules, make_study):
     section = modules["diagnostics"].dual_buffers(make_study(diagnostics=rows))
     two_buffers, one_buffer = rows_of(section)
     assert one_buffer == {
-        "task": "a", "buffers": "one", "distance: batch": "0.600", "distance: large": "–",
-        "distance: newest": "–", "score [95 %]": "0.500", "runs": "1",
+        "task": "a", "buffers": "one", "distance: batch": "0.400", "distance: large": "–",
+        "distance: newest": "–", "score [95 %]": "1.000", "runs": "1",
     }  # fmt: skip
     assert two_buffers == {
-        "task": "a", "buffers": "two", "distance: batch": "0.500", "distance: large": "0.600",
-        "distance: newest": "0.300", "score [95 %]": "1.000", "runs": "1",
+        "task": "a", "buffers": "two", "distance: batch": "0.300", "distance: large": "0.400",
+        "distance: newest": "0.200", "score [95 %]": "1.500", "runs": "1",
     }  # fmt: skip
     distance, score = section.figures["study_buffers"].axes
     last = {label: value for label, (_, value) in lines_of(distance).items()}
@@ -284,4 +371,5 @@ def test_the_page_has_the_sections_of_the_study(modules):
         section = make(study)
         assert f"<!-- {name} -->\n\n{section.text}\n\n<!-- end -->" in page, name
         for figure in section.figures:
-            assert (REPOSITORY / "docs" / "figures" / f"{figure}.png").is_file(), figure
+            with Image.open(REPOSITORY / "docs" / "figures" / f"{figure}.png") as picture:
+                assert picture.text["Source"] == modules["report"].digest(STUDY), figure

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from epymarl_mast.hosts import find_host
@@ -51,9 +52,9 @@ def remaining():
     return load("remaining")
 
 
-def make_record(run, results, metrics):
-    """A finished run's folder."""
-    folder = results / "sacred" / run.id
+def make_record(run, results, metrics, name=None, **changes):
+    """A finished run's folder; ``changes`` of run.json."""
+    folder = results / "sacred" / (name or run.id)
     folder.mkdir(parents=True)
     options = dict(run.options)
     config = {
@@ -64,10 +65,11 @@ def make_record(run, results, metrics):
     record = {
         "status": "COMPLETED", "start_time": "2026-01-01T00:00:00",
         "stop_time": "2026-01-01T00:05:00",
-        "host": {"cpu": "AMD EPYC", "epymarl_mast": {"commit": "0123456789abcdef"}},
+        "host": {"cpu": "AMD EPYC", "epymarl_mast": {"commit": "0123456789abcdef+changes"}},
+        **changes,
     }  # fmt: skip
-    for name, content in (("config", config), ("run", record), ("metrics", metrics)):
-        (folder / f"{name}.json").write_text(json.dumps(content))
+    for file, content in (("config", config), ("run", record), ("metrics", metrics)):
+        (folder / f"{file}.json").write_text(json.dumps(content))
     return folder
 
 
@@ -137,7 +139,7 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
         "task": "Foraging-5x5-2p-1f-v3", "algorithm": "qmix", "method": "mast", "sparsity": 0.95,
         "hidden": 64, "seed": 1, "final": 0.5, "steps": 200_000, "wall_s": 300.0,
         "flops_train_ratio": 1.0, "flops_test_ratio": 1.0, "size_ratio": 0.06,
-        "commit": "0123456789",
+        "commit": "0123456789+changes",
     }  # fmt: skip
     densities = written["densities.csv"].to_dict("records")
     assert densities == [{"task": row["task"], "seed": 1, "agent": 1, "density": 0.125}]
@@ -166,6 +168,30 @@ def test_runs_of_other_results_stay_in_the_tables(summarise, tmp_path, monkeypat
     assert all(table.equals(written[name]) for name, table in again.items())
 
 
+def test_of_two_records_of_a_run_the_newer_counts(summarise, tmp_path, monkeypatch, capsys):
+    better = {"test_return_mean": {"steps": [0, 10], "values": [1.0, 1.0]}}
+    make_record(main_run(), tmp_path, better, "newer", start_time="2026-01-02T00:00:00")
+    make_record(main_run(), tmp_path, RETURNS, "older")
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
+    assert written["summary.csv"].final.tolist() == [1.0]
+    assert len(written["curves.csv"]) == 2
+    assert "older: duplicate of" in capsys.readouterr().err
+
+
+def test_runs_without_a_score_are_named_and_left_out(summarise, tmp_path, monkeypatch, capsys):
+    make_record(main_run(seed=1), tmp_path, RETURNS, "failed", status="FAILED")
+    make_record(main_run(seed=2), tmp_path, {"loss": RETURNS["test_return_mean"]}, "unevaluated")
+    nan = {"test_return_mean": {"steps": [0, 10], "values": [0.0, float("nan")]}}
+    make_record(main_run(seed=3), tmp_path, nan, "diverged")
+    make_record(main_run(seed=4), tmp_path, RETURNS)
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
+    assert written["summary.csv"].seed.tolist() == [4]
+    said = capsys.readouterr().err
+    assert "failed: not complete: FAILED (left out)" in said
+    assert "unevaluated: logged no test_return_mean (left out)" in said
+    assert "diverged: test_return_mean is not a finite number everywhere (left out)" in said
+
+
 def test_what_remains_is_what_the_tables_lack(summarise, remaining, tmp_path, monkeypatch):
     diagnostic = read_sweep(STUDY / "overestimation.yaml").runs[0]
     for run in (main_run(seed=2), diagnostic):
@@ -182,6 +208,29 @@ def test_what_remains_is_what_the_tables_lack(summarise, remaining, tmp_path, mo
         runs = [run for file in files for run in read_sweep(file).runs]
         wanted = {r.id for r in runs if not seeds or dict(r.options)["seed"] in seeds}
         assert left == wanted - {main_run(seed=2).id, diagnostic.id}
+
+
+def test_a_row_of_other_steps_is_not_of_the_sweep(summarise, remaining, tmp_path, monkeypatch):
+    make_record(main_run(), tmp_path, RETURNS)
+    tables = tmp_path / "tables"
+    rows = summarised(summarise, tmp_path, tables, monkeypatch)["summary.csv"]
+    assert remaining.lacking([main_run()], tables) == []
+    rows.assign(steps=999).to_csv(tables / "summary.csv")
+    assert remaining.lacking([main_run()], tables) == [main_run()]
+
+
+def test_the_tables_have_each_run_once_by_the_steps_of_its_sweep(plan):
+    runs = plan.read_table(STUDY / "summary.csv")
+    assert not runs.duplicated(plan.CELL).any()
+    steps = {plan.cell_of(run)["task"]: dict(run.options)["t_max"]
+             for run in read_sweep(STUDY / "main.yaml").runs}  # fmt: skip
+    assert (runs.steps == runs.task.map(steps)).all()
+    curves = plan.read_table(STUDY / "curves.csv")
+    assert not curves.duplicated([*plan.CELL, "step"]).any()
+    last = curves.sort_values("step").groupby(plan.CELL).tail(20).groupby(plan.CELL).value.mean()
+    assert last[pd.MultiIndex.from_frame(runs[plan.CELL])].to_numpy() == pytest.approx(
+        runs.final.to_numpy(), abs=1e-4
+    )
 
 
 def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypatch):
@@ -203,7 +252,7 @@ def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypat
     rows = written["diagnostics.csv"].to_dict("records")
     names = {
         "task": "SimpleSpread-3-v0", "method": "mast", "sparsity": 0.95, "seed": 3,
-        "commit": "0123456789",
+        "commit": "0123456789+changes",
     }  # fmt: skip
     assert rows == [
         {**names, "metric": "mast_distance_newest", "step": 4, "value": 0.25},
@@ -217,7 +266,8 @@ def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypat
 def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp_path, monkeypatch):
     folder = make_record(main_run(seed=2), tmp_path, RETURNS)
     make_record(main_run(seed=2, task="Spread"), tmp_path, RETURNS)  # parts.yaml has none of it
-    monkeypatch.setattr("sys.argv", ["tickets.py", "--results", str(tmp_path)])
+    arguments = ["--results", str(tmp_path), "--tables", str(tmp_path / "tables")]
+    monkeypatch.setattr("sys.argv", ["tickets.py", *arguments])
     tickets.main()
     ticket, with_random_masks = read_sweep(tmp_path / "tickets.yaml").runs
     assert f"mast.mask_from={folder}" in ticket.overrides
@@ -237,7 +287,8 @@ def test_tickets_are_of_the_first_five_finished_seeds(tickets, tmp_path, monkeyp
     for seed in (8, 2, 7, 3, 6, 4):
         make_record(main_run(seed=seed), tmp_path, RETURNS)
     make_record(main_run(seed=8, task="6x6"), tmp_path, RETURNS)
-    monkeypatch.setattr("sys.argv", ["tickets.py", "--results", str(tmp_path)])
+    arguments = ["--results", str(tmp_path), "--tables", str(tmp_path / "tables")]
+    monkeypatch.setattr("sys.argv", ["tickets.py", *arguments])
     tickets.main()
     runs = read_sweep(tmp_path / "tickets.yaml").runs[::2]
     seeds = {
@@ -245,3 +296,17 @@ def test_tickets_are_of_the_first_five_finished_seeds(tickets, tmp_path, monkeyp
         for task in ("5x5", "6x6")
     }
     assert seeds == {"5x5": [2, 3, 4, 6, 7], "6x6": [8]}
+
+
+def test_tickets_of_other_machines_are_some_of_the_five(tickets, tmp_path, monkeypatch):
+    for seed in (1, 2, 3, 4):
+        make_record(main_run(seed=seed), tmp_path, RETURNS)
+    rows = [{"task": "Foraging-5x5-2p-1f-v3", "method": "mast winning ticket", "seed": seed}
+            for seed in (1, 6, 7)]  # fmt: skip
+    (tmp_path / "tables").mkdir()
+    pd.DataFrame(rows).assign(commit="abc").to_csv(tmp_path / "tables" / "summary.csv")
+    arguments = ["--results", tmp_path, "--tables", tmp_path / "tables"]
+    monkeypatch.setattr("sys.argv", ["tickets.py", *map(str, arguments)])
+    tickets.main()
+    runs = read_sweep(tmp_path / "tickets.yaml").runs[::2]
+    assert [dict(run.options)["seed"] for run in runs] == [1, 2, 3]

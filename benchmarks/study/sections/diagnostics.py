@@ -13,8 +13,8 @@ from sections.wording import mean_interval, share, table
 RUN = ["task", "method", "sparsity", "seed", "commit"]
 LAST = 20  # evaluations of a score, as in summarise.py
 ESTIMATED, REALISED = "mast_value_estimated", "mast_value_realised"
-METHODS = ("dense", "mast", "mast no_soft_mellowmax", "mast no_td_lambda")
 ONE_BUFFER = "mast no_dual_buffers"
+METHODS = ("dense", "mast", "mast no_soft_mellowmax", "mast no_td_lambda", ONE_BUFFER)
 # Metric, method, legend and line of each curve of a distance.
 DISTANCES = (
     ("mast_distance_batch", ONE_BUFFER, "one buffer: batch", "-"),
@@ -62,7 +62,7 @@ def overestimation(study: Study) -> Section:
         grid[1, 0].set_ylabel("estimated − realised")
         legend_below(figure, grid.flat)
     return Section.of(
-        table(rows), caption(each, "overestimation.yaml"),
+        table(rows), caption(each, "overestimation.yaml", "buffers.yaml"),
         study_overestimation=("Estimated value and realised return", figure),
     )  # fmt: skip
 
@@ -100,15 +100,18 @@ def dual_buffers(study: Study) -> Section:
 
 
 def _distances(own: pd.DataFrame) -> list[dict[str, str]]:
-    """Mean distance over the run, and final score, with one buffer and two."""
+    """Mean distance while the score is taken, and the score, with one buffer and two."""
+    scores = _score_of(own).sort_values("step").groupby(["task", "method", "seed"]).tail(LAST)
+    begin = scores.groupby("task").step.min()
     rows = []
     for (task, method), cell in own.groupby(["task", "method"]):
         row = {"task": task, "buffers": "one" if method == ONE_BUFFER else "two"}
         for name in ("batch", "large", "newest"):
-            mine = cell[cell.metric == f"mast_distance_{name}"].groupby("seed").value.mean()
+            mine = cell[(cell.metric == f"mast_distance_{name}") & (cell.step >= begin[task])]
+            mine = mine.groupby("seed").value.mean()
             row[f"distance: {name}"] = mean_interval(mine) if len(mine) else "–"
-        scores = _score_of(cell).sort_values("step").groupby("seed").tail(LAST)
-        row["score [95 %]"] = mean_interval(scores.groupby("seed").value.mean())
+        here = scores[(scores.task == task) & (scores.method == method)]
+        row["score [95 %]"] = mean_interval(here.groupby("seed").value.mean())
         row["runs"] = str(cell.seed.nunique())
         rows.append(row)
     return rows

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from epymarl_mast.report.pictures import COLOURS, steps_axis
 from epymarl_mast.report.statistics import Aggregate, bootstrap_band
 from sections.study import ORDER
+from sections.wording import ENOUGH
 
 PALETTE = (*COLOURS, "#999999")
 _GRID = 1e4  # environment steps: evaluations of all runs are brought to this grid
@@ -26,7 +27,9 @@ def panels(
 
 
 def draw_curve(axis: Any, own: pd.DataFrame, colour: str, label: str, line: str = "-") -> None:
-    """Mean over seeds of one method against environment steps, with a 95 % band.
+    """Mean over seeds of one method against environment steps.
+
+    With a 95 % band, or each of fewer than ``ENOUGH`` runs as a thin line.
 
     Args:
         axis: matplotlib's.
@@ -40,7 +43,9 @@ def draw_curve(axis: Any, own: pd.DataFrame, colour: str, label: str, line: str 
     if runs.empty:
         return
     steps = runs.columns.to_numpy() * _GRID
-    if len(runs) > 1:
+    if 1 < len(runs) < ENOUGH:
+        axis.plot(steps, runs.T, color=colour, alpha=0.3, linewidth=0.5)
+    elif len(runs) >= ENOUGH:
         low, high = bootstrap_band(runs.to_numpy())
         axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axis.plot(steps, runs.mean(), color=colour, label=label, linestyle=line)
@@ -48,9 +53,10 @@ def draw_curve(axis: Any, own: pd.DataFrame, colour: str, label: str, line: str 
 
 
 def draw_interval(axis: Any, at: float, scores: pd.Series, colour: str, **style: Any) -> None:
-    """Mean of some runs with its 95 % interval, and each of them as a small dot."""
+    """Mean of some runs, with its 95 % interval if they are enough, and each as a small dot."""
     aggregate = Aggregate.of([scores.to_numpy()])
-    around = np.nan_to_num(np.abs(np.array(aggregate.mean_interval) - aggregate.mean))
+    interval = aggregate.mean_interval if len(scores) >= ENOUGH else (aggregate.mean,) * 2
+    around = np.abs(np.array(interval) - aggregate.mean)
     axis.plot([at] * len(scores), scores, ".", color=colour, alpha=0.35, markersize=4)
     axis.errorbar(
         [at], [aggregate.mean], yerr=around.reshape(2, 1),

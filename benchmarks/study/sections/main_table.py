@@ -1,4 +1,4 @@
-"""Every method at 90 and 95 % with QMIX: the main table, and the learning curves."""
+"""Every method at 90 and 95 % with QMIX: the main tables, and the learning curves."""
 
 from __future__ import annotations
 
@@ -7,48 +7,131 @@ from matplotlib import rc_context
 
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import colours_of, draw_curve, legend_below, panels, title
-from sections.study import NOT_YET, ORDER, Section, Study, caption, cells, plain, qmix
-from sections.wording import mean, over_tasks, share, table, times
+from sections.shares import iqm_share, mean_share, paired_difference
+from sections.study import (
+    NOT_YET,
+    ORDER,
+    RANDOM,
+    Section,
+    Study,
+    caption,
+    cells,
+    on_every_task,
+    plain,
+    qmix,
+)
+from sections.wording import mean, share, table, times
+
+SWEEPS = ("main.yaml", "stock.yaml")
+WINDOWS = (20, 10, 5)  # evaluations; the first is that of a score
 
 
 def main_table(study: Study) -> Section:
-    """On every task and over all, with what it costs."""
+    """Scores on every task."""
     own = plain(study.runs)
-    if own.empty:
-        return Section(NOT_YET)
     tasks = sorted(own.task.unique())
-    stock = own[own.method == "stock"]
+    rows = [
+        {
+            **_names(method, sparsity),
+            **{task: mean(cell[cell.task == task].final) for task in tasks},
+            "seeds": _seeds(cell),
+        }
+        for method, sparsity, cell in cells(own)
+    ]
+    return Section.of(table(rows), caption(own, *SWEEPS)) if rows else Section(NOT_YET)
+
+
+def of_dense(study: Study) -> Section:
+    """Shares of what dense learns, on every task and over all."""
+    own = plain(study.runs)
+    dense = own[own.method == "dense"]
+    tasks = sorted(dense.task.unique())
+    rows = []
+    for method, sparsity, cell in cells(own[own.task.isin(tasks)]):
+        row = _names(method, sparsity)
+        for task in tasks:
+            here = cell[cell.task == task]
+            row[task] = mean_share(here, dense) if len(here) else "–"
+        whole = on_every_task(cell, tasks)
+        row["mean"] = mean_share(whole, dense) if len(whole) else "–"
+        row["IQM"] = iqm_share(whole, dense) if len(whole) else "–"
+        row["seeds on every task"] = str(whole.seed.nunique())
+        rows.append(row)
+    return Section.of(table(rows), caption(own, *SWEEPS)) if rows else Section(NOT_YET)
+
+
+def differences(study: Study) -> Section:
+    """MAST less each other sparse method, by the seeds that both have on every task."""
+    own = plain(study.runs)
+    tasks = sorted(own.task.unique())
+    mast = own[own.method == "mast"]
+    rows = []
+    for method, sparsity, cell in cells(own[(own.sparsity > 0) & (own.method != "mast")]):
+        theirs = on_every_task(cell, tasks)
+        ours = on_every_task(mast[mast.sparsity == sparsity], tasks)
+        ours, theirs = (a[a.seed.isin(b.seed)] for a, b in ((ours, theirs), (theirs, ours)))
+        if len(ours):
+            better = ours.groupby("task").final.mean() > theirs.groupby("task").final.mean()
+            rows.append(
+                {
+                    "MAST less": method, "sparsity": share(sparsity),
+                    "of dense, difference [95 %]": paired_difference(ours, theirs),
+                    "tasks on which MAST's mean is higher": f"{better.sum()} of {len(better)}",
+                    "seeds": str(ours.seed.nunique()),
+                }
+            )  # fmt: skip
+    return Section.of(table(rows), caption(own, *SWEEPS)) if rows else Section(NOT_YET)
+
+
+def costs(study: Study) -> Section:
+    """What a method costs."""
+    own = plain(study.runs)
+    stock, dense = (own[own.method == method] for method in ("stock", "dense"))
     rows = []
     for method, sparsity, cell in cells(own):
-        row = {"method": method, "sparsity": share(sparsity)}
-        for task in tasks:
-            row[task] = mean(cell[cell.task == task].final)
-        whole = set(cell.task) == set(tasks)
-        row["of dense: mean"] = over_tasks(cell, "mean") if whole else "–"
-        row["of dense: IQM"] = over_tasks(cell, "iqm") if whole else "–"
-        row["size"] = times(cell.size_ratio.mean())
-        row["FLOPs, training"] = times(cell.flops_train_ratio.mean())
-        row["minutes"], row["wall time, of stock dense"] = _wall_times(cell, stock)
-        row["runs"] = str(len(cell))
+        row = {
+            **_names(method, sparsity),
+            "size": times(cell.size_ratio.mean()),
+            "FLOPs, training": times(cell.flops_train_ratio.mean()),
+            "FLOPs, acting": times(cell.flops_test_ratio.mean()),
+        }
+        timed = [runs[runs.cpu.isin(_cpu(stock))] for runs in (cell, stock, dense)]
+        minutes = [runs.groupby("task").wall_s.mean().reindex(own.task.unique()) / 60
+                   for runs in timed]  # fmt: skip
+        row["minutes"] = _mean(minutes[0], ".1f")
+        row["wall time, of stock dense"] = _mean(minutes[0] / minutes[1], ".2f")
+        row["of our dense"] = _mean(minutes[0] / minutes[2], ".2f")
+        row["runs timed"] = str(len(timed[0]))
         rows.append(row)
-    return Section.of(table(rows), caption(own, "main.yaml", "stock.yaml"))
+    return Section.of(table(rows), caption(own, *SWEEPS)) if rows else Section(NOT_YET)
 
 
-def _wall_times(cell: pd.DataFrame, stock: pd.DataFrame) -> tuple[str, str]:
-    """Minutes, and wall time over that of the host's own QMIX: means over the cell's tasks.
-
-    Of runs on one CPU, that of most stock runs; – where a task has none of either on it.
-    """
-    cpu = stock.cpu.value_counts().index[:1]
-    ours, theirs = (
-        runs[runs.cpu.isin(cpu)].groupby("task").wall_s.mean().reindex(cell.task.unique())
-        for runs in (cell, stock)
-    )
-    minutes, ratio = ours.mean(skipna=False) / 60, (ours / theirs).mean(skipna=False)
-    return (
-        "–" if pd.isna(minutes) else f"{minutes:.1f}",
-        "–" if pd.isna(ratio) else f"{ratio:.2f}",
-    )
+def windows(study: Study) -> Section:
+    """Scores by fewer evaluations: whether a verdict hangs on how many make a score."""
+    runs = plain(study.runs)
+    keys = ["task", "method", "sparsity", "seed"]
+    own = qmix(study.curves).merge(runs[keys], on=keys).sort_values("step")
+    tasks = sorted(own.task.unique())
+    rows = []
+    for task in tasks:
+        here = own[own.task == task]
+        for last in WINDOWS:
+            score = here.groupby(keys).tail(last).groupby(keys).value.mean()
+            level = score.groupby(["method", "sparsity"]).mean()
+            if ("dense", 0.0) not in level:
+                continue
+            first = here.groupby(keys).tail(last).step.min()
+            row = {"task": task, "evaluations": str(last),
+                   "share of the steps": f"{1 - first / here.step.max():.0%}",
+                   "dense": f"{level['dense', 0.0]:.3f}"}  # fmt: skip
+            gain = level - RANDOM[task]
+            for method, sparsity in ((m, s) for s in (0.9, 0.95) for m in ("mast", "rlx2", "ss")):
+                found = gain.get((method, sparsity))
+                row[f"{method} {share(sparsity)}, of dense"] = (
+                    "–" if found is None else f"{found / gain['dense', 0.0]:.1%}"
+                )
+            rows.append(row)
+    return Section.of(table(rows), caption(runs, *SWEEPS)) if rows else Section(NOT_YET)
 
 
 def curves(study: Study) -> Section:
@@ -67,7 +150,24 @@ def curves(study: Study) -> Section:
                     draw_curve(axis, here[here.method == method], colours[method], method)
                 title(axis, f"{task}, {sparsity:.0%}")
         legend_below(figure, grid.flat, ORDER)
-    return Section.of(
-        caption(plain(study.runs), "main.yaml", "stock.yaml"),
-        study_curves=("Learning curves", figure),
-    )
+    return Section.of(caption(plain(study.runs), *SWEEPS), study_curves=("Learning curves", figure))
+
+
+def _names(method: str, sparsity: float) -> dict[str, str]:
+    return {"method": method, "sparsity": share(sparsity)}
+
+
+def _seeds(cell: pd.DataFrame) -> str:
+    """How many, of all tasks alike or from fewest to most."""
+    counts = cell.groupby("task").seed.nunique()
+    return f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
+
+
+def _cpu(stock: pd.DataFrame) -> pd.Index[str]:
+    """The CPU of most stock runs, alone: wall times are compared on it."""
+    return stock.cpu.value_counts().index[:1]
+
+
+def _mean(of_tasks: pd.Series[float], style: str) -> str:
+    """– where a task has none."""
+    return "–" if of_tasks.isna().any() else f"{of_tasks.mean():{style}}"

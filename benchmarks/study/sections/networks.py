@@ -30,7 +30,8 @@ def tickets(study: Study) -> Section:
     """Training with the masks a run ended with, beside that run and random masks."""
     own = qmix(study.runs)
     own = own[own.method.isin(TICKETS) & (own.sparsity == AT)]
-    own = of_same_seeds(own, own[own.method == "mast winning ticket"])
+    for method in TICKETS:
+        own = of_same_seeds(own, own[own.method == method])
     if own.empty:
         return Section(NOT_YET)
     tasks = sorted(own.task.unique())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +12,13 @@ from plan import read_table
 
 CELL = ["method", "sparsity"]
 ORDER = ["stock", "dense", "mast", "rigl", "rlx2", "set", "ss", "tiny"]
-# Return of uniformly random actions (random_returns.py): on tasks of negative returns a score is
-# counted from there, on the others from 0.
-RANDOM = {"SimpleSpread-3-v0": -704.6, "SimpleSpeakerListener-v0": -158.3}
+# Return of uniformly random actions (random_returns.py): shares of dense are counted from there.
+RANDOM = {
+    "Foraging-5x5-2p-1f-v3": 0.342,
+    "Foraging-6x6-2p-2f-v3": 0.203,
+    "SimpleSpread-3-v0": -704.6,
+    "SimpleSpeakerListener-v0": -158.3,
+}
 NOT_YET = "Not run yet."
 _FIRST = {"results/tickets.yaml": "python benchmarks/study/tickets.py && "}  # makes the file
 
@@ -24,7 +28,7 @@ class Study:
     """The tables that ``summarise.py`` writes.
 
     Attributes:
-        runs: ``summary.csv`` with the share of the dense mean, ``of_dense``, and the ``cpu`` of
+        runs: ``summary.csv`` with ``gain`` and ``of_dense`` (``of_dense``), and the ``cpu`` of
             ``machines.csv``.
         curves: ``curves.csv``.
         densities: ``densities.csv``.
@@ -65,13 +69,21 @@ class Section:
 
 
 def of_dense(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each run's score as a share of its task's dense mean, same algorithm and width."""
+    """Runs with what each has learned, and that as a share of the dense mean.
+
+    ``gain`` is the score less the return of random actions, ``of_dense`` the gain over the mean
+    gain of the dense runs of its task, algorithm and width.
+
+    Raises:
+        KeyError: for a task whose random return nobody has measured.
+    """
+    if unknown := set(runs.task) - RANDOM.keys():
+        raise KeyError(f"RANDOM has no {sorted(unknown)[0]}: see random_returns.py")
     group = ["task", "algorithm", "hidden"]
-    start = runs.task.map(RANDOM).fillna(0.0)
-    gain = runs.final - start
+    gain = runs.final - runs.task.map(RANDOM)
     dense = gain[runs.method == "dense"].groupby([runs[key] for key in group]).mean()
     keys = pd.MultiIndex.from_frame(runs[group])
-    return runs.assign(of_dense=gain / dense.reindex(keys).to_numpy())
+    return runs.assign(gain=gain, of_dense=gain / dense.reindex(keys).to_numpy())
 
 
 def qmix(table: pd.DataFrame) -> pd.DataFrame:
@@ -99,6 +111,12 @@ def of_same_seeds(own: pd.DataFrame, among: pd.DataFrame) -> pd.DataFrame:
     return own.merge(among[["task", "seed"]].drop_duplicates(), on=["task", "seed"])
 
 
+def on_every_task(cell: pd.DataFrame, tasks: Collection[str]) -> pd.DataFrame:
+    """Rows of the seeds that have run on all of some tasks, so that these count alike."""
+    runs = cell.groupby("seed").task.agg(set)
+    return cell[cell.seed.isin(runs[runs.map(set(tasks).issubset)].index)]
+
+
 def caption(runs: pd.DataFrame, *sweeps: str) -> str:
     """Where a figure or table is from, in a line.
 
@@ -106,7 +124,7 @@ def caption(runs: pd.DataFrame, *sweeps: str) -> str:
         runs: those in it, a row for each, with their ``commit``.
         sweeps: files of this folder that ran them.
     """
-    commits = ", ".join(sorted({f"`{commit}`" for commit in runs.commit.fillna("unknown")}))
+    commits = ", ".join(sorted({f"`{commit}`" for commit in runs.commit}))
     files = " && ".join(f"{_FIRST.get(s, '')}mast sweep benchmarks/study/{s}" for s in sweeps)
     count = f"{len(runs)} runs" if len(runs) != 1 else "1 run"
-    return f"*{count} at commit {commits}: `{files}`, then `make study-report`.*"
+    return f"*{count}, code of commit {commits}: `{files}`, then `make study-report`.*"

@@ -7,9 +7,11 @@ from matplotlib import rc_context
 
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import colours_of, draw_curve, draw_interval, legend_below, panels, title
+from sections.shares import paired_difference
 from sections.study import CELL, NOT_YET, Section, Study, caption, of_same_seeds, plain, qmix
 from sections.wording import mean_interval, share, table
 
+AT = 0.95  # sparsity of parts.yaml
 # As summary.csv has them, and as Fig. 16 does.
 OPERATORS = {
     "mast": "soft_mellowmax",
@@ -60,7 +62,7 @@ def parts(study: Study) -> Section:
     if own.empty:
         return Section(NOT_YET)
     rows = [
-        {"task": task, "method": method, "sparsity": share(sparsity), **_score(cell)}
+        {"task": task, "method": method, "sparsity": share(sparsity), **_beside(cell, own)}
         for (task, method, sparsity), cell in own.groupby(["task", *CELL])
     ]
     return Section.of(table(rows), caption(own, "main.yaml", "parts.yaml"))
@@ -73,7 +75,7 @@ def operators(study: Study) -> Section:
         return Section(NOT_YET)
     own = own.assign(operator=own.method.map(OPERATORS))
     rows = [
-        {"task": task, "operator": operator, "sparsity": share(sparsity), **_score(cell)}
+        {"task": task, "operator": operator, "sparsity": share(sparsity), **_beside(cell, own)}
         for (task, operator, sparsity), cell in own.groupby(["task", "operator", "sparsity"])
     ]
     keys = ["task", "method", "sparsity", "seed"]
@@ -114,11 +116,10 @@ def others(study: Study) -> Section:
 
 
 def _beside_mast(runs: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
-    """Wanted runs of QMIX with 64 units, and MAST's by the same sparsities and seeds."""
-    own = qmix(runs[wanted | (runs.method == "mast")])
-    others = own[own.method != "mast"]
-    own = of_same_seeds(own, others)
-    return own[own.sparsity.isin([0.0, *others.sparsity])]
+    """Wanted runs of QMIX with 64 units, and MAST's at 95 % by the seeds of any of them."""
+    mast = runs.method == "mast"
+    own = qmix(runs[(wanted & ~mast) | (mast & (runs.sparsity == AT))])
+    return of_same_seeds(own, own[own.method != "mast"])
 
 
 def _score(cell: pd.DataFrame) -> dict[str, str]:
@@ -126,4 +127,21 @@ def _score(cell: pd.DataFrame) -> dict[str, str]:
         "score [95 %]": mean_interval(cell.final),
         "of dense": "–" if cell.of_dense.isna().any() else f"{cell.of_dense.mean():.1%}",
         "runs": str(len(cell)),
+    }
+
+
+def _beside(cell: pd.DataFrame, own: pd.DataFrame) -> dict[str, str]:
+    """A variant's score, and that of MAST with the same sparsity by the same seeds.
+
+    MAST's own row has all its runs that are beside any variant.
+    """
+    score = _score(cell)
+    mast = own[own.method == "mast"].merge(cell[["task", "seed"]])
+    if set(cell.method) == {"mast"} or mast.empty:
+        return {**score, "MAST, same seeds": "–", "difference, of dense [95 %]": "–"}
+    same = cell[cell.seed.isin(mast.seed)]
+    return {
+        **score,
+        "MAST, same seeds": mean_interval(mast.final),
+        "difference, of dense [95 %]": paired_difference(same, mast),
     }

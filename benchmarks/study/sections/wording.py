@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from epymarl_mast.report.statistics import Aggregate
 from epymarl_mast.report.tables import markdown
 from sections.study import NOT_YET
+
+ENOUGH = 5  # runs for a bootstrap interval
 
 
 def table(rows: list[dict[str, str]]) -> str:
@@ -15,22 +16,19 @@ def table(rows: list[dict[str, str]]) -> str:
     return markdown(pd.DataFrame(rows)) if rows else NOT_YET
 
 
-def over_tasks(cell: pd.DataFrame, kind: str) -> str:
-    """``mean`` or ``iqm`` of ``of_dense`` with its interval, each task resampled by itself."""
-    aggregate = Aggregate.of([own.of_dense.to_numpy() for _, own in cell.groupby("task")])
-    return with_interval(getattr(aggregate, kind), getattr(aggregate, f"{kind}_interval"))
-
-
 def mean_interval(scores: pd.Series) -> str:
     """Mean of a cell with its 95 % interval."""
     aggregate = Aggregate.of([scores.to_numpy()])
-    return with_interval(aggregate.mean, aggregate.mean_interval)
+    return with_interval(aggregate.mean, aggregate.mean_interval, len(scores))
 
 
-def with_interval(value: float, interval: tuple[float, float]) -> str:
-    """No interval where there is only one run."""
+def with_interval(
+    value: float, interval: tuple[float, float], runs: int, style: str = ".3f"
+) -> str:
+    """A figure and its interval: none of fewer than ``ENOUGH`` runs, where it means little."""
     low, high = interval
-    return f"{value:.3f}" + ("" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]")
+    shown = f" [{low:{style}}, {high:{style}}]" if runs >= ENOUGH else ""
+    return f"{value:{style}}{shown}"
 
 
 def mean(scores: pd.Series) -> str:
