@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from epymarl_mast.sweep.plan import Run
+from epymarl_mast.sweep.plan import Run, read_sweep
 
 HERE = Path(__file__).parent
+SEARCH = HERE / "search"  # sweeps of other tasks and seeds, which defaults were chosen by
 CELL = ["task", "algorithm", "method", "sparsity", "hidden", "seed"]
 _OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine", "hidden_dim")
 _BASELINES = {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
@@ -23,6 +25,11 @@ def read_table(path: Path) -> pd.DataFrame:
 def sweeps(results: Path) -> list[Path]:
     """The study's sweep files, and the one that ``tickets.py`` made."""
     return sorted([*HERE.glob("*.yaml"), *results.glob("tickets.yaml")])
+
+
+def runs_of(files: Iterable[Path]) -> list[Run]:
+    """The runs of some sweeps."""
+    return [run for file in files for run in read_sweep(file).runs]
 
 
 def cell_of(run: Run) -> dict[str, Any]:

@@ -33,6 +33,7 @@ BLOCKS: dict[str, Callable[[Study], Section]] = {
     "tickets": networks.tickets,
     "agents": networks.agents,
     "others": variants.others,
+    "search": variants.search,
 }
 _BLOCK = re.compile(r"(<!-- (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

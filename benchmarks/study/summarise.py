@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from plan import CELL, HERE, cell_of, is_diagnostic, read_table, sweeps
+from plan import CELL, HERE, SEARCH, cell_of, is_diagnostic, read_table, runs_of, sweeps
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record
 from epymarl_mast.report.results import final_performance
 from epymarl_mast.report.selection import select, usable
-from epymarl_mast.sweep.plan import Run, read_sweep
+from epymarl_mast.sweep.plan import Run
 
 LAST = 20  # evaluations of a score (MAST §4.1)
 COLUMNS = [
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
-    runs = {f"sweep-{run.id}": run for file in sweeps(results) for run in read_sweep(file).runs}
+    runs = {f"sweep-{run.id}": run for run in runs_of(sweeps(results))}
     rows, machines, curves, densities, diagnostics = [], [], [], [], []
     for run, record in finished(results, runs):
         row = summary(run, record)
@@ -62,6 +62,9 @@ def main() -> None:
     _update(tables / "densities.csv", pd.DataFrame(densities, columns=columns), columns[:2])
     logged = pd.DataFrame(diagnostics, columns=[*DIAGNOSED, "commit", "metric", "step", "value"])
     table = _update(tables / "diagnostics.csv", logged, DIAGNOSED, "metric", "step")
+    tried = {f"sweep-{run.id}": run for run in runs_of(SEARCH.glob("*.yaml"))}
+    found = [summary(run, record) for run, record in finished(results / SEARCH.name, tried)]
+    _update(tables / "search.csv", pd.DataFrame(found, columns=COLUMNS), CELL)
     print(f"{len(summaries)} runs of {sum(not is_diagnostic(run) for run in runs.values())}, and "
           f"{len(table[DIAGNOSED].drop_duplicates())} of "
           f"{sum(map(is_diagnostic, runs.values()))} for diagnostics")  # fmt: skip

@@ -40,6 +40,7 @@ SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0, "c
 RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
 CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
 DENSITIES = ["task", "seed", "agent", "density"]
+SEARCH = ["task", "method", "seed", "final", "wall_s", "commit"]
 DIAGNOSTICS = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
 
 
@@ -54,7 +55,7 @@ def random_returns(modules, monkeypatch):
 
 @pytest.fixture
 def make_study(modules):
-    def make(runs=(), densities=(), diagnostics=()):
+    def make(runs=(), densities=(), diagnostics=(), search=()):
         """Runs are (task, method, sparsity, seed, final, changes...); each has a curve."""
         rows = [
             {
@@ -70,6 +71,7 @@ def make_study(modules):
             pd.DataFrame(curves, columns=CURVES),
             pd.DataFrame(list(densities), columns=DENSITIES),
             pd.DataFrame(list(diagnostics), columns=DIAGNOSTICS),
+            pd.DataFrame([(*row, 120.0, "abc") for row in search], columns=SEARCH),
         )
 
     return make
@@ -343,6 +345,18 @@ def test_buffers_are_compared_where_both_were_run(modules, make_study, monkeypat
         "two buffers: its part from the small one": 0.2,
     }  # fmt: skip
     assert {value for _, value in lines_of(score).values()} == {1.0, 1.5}
+
+
+def test_the_search_has_a_row_for_each_setting_and_its_cost(modules, make_study):
+    one, two = "mast mast.alpha=1.0 mast.omega=30.0", "mast no_soft_mellowmax"
+    rows = [("a", one, 101, 0.5), ("a", one, 102, 1.0), ("b", one, 101, 3.0), ("a", two, 101, 0.25)]
+    section = modules["variants"].search(make_study(search=rows))
+    first, second = rows_of(section)
+    assert first == {"operator": "alpha=1.0 omega=30.0", "a": "0.750 ± 0.354", "b": "3.000",
+                     "runs": "3"}  # fmt: skip
+    assert (second["operator"], second["a"]) == ("no_soft_mellowmax", "0.250")
+    assert "8 minutes of one core in all" in section.text
+    assert "mast sweep benchmarks/study/search/operator.yaml" in section.text
 
 
 def test_a_method_has_the_same_colour_in_every_figure(modules):

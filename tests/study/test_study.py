@@ -96,7 +96,11 @@ def main_run(sparsity=0.95, seed=1, task="5x5"):
 RETURNS = {"test_return_mean": {"steps": [0, 10], "values": [0.0, 0.5]}}
 
 
-@pytest.mark.parametrize("file", sorted(STUDY.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    sorted([*STUDY.glob("*.yaml"), *STUDY.glob("search/*.yaml")]),
+    ids=lambda file: file.stem,
+)
 def test_every_kind_of_run_passes_the_checks(file):
     runs = read_sweep(file).runs
     kinds = {(run.config, run.overrides): run for run in runs}
@@ -166,6 +170,20 @@ def test_runs_of_other_results_stay_in_the_tables(summarise, tmp_path, monkeypat
     assert written["machines.csv"].seed.tolist() == [1, 2, 3]
     again = summarised(summarise, tmp_path / "nothing", tables, monkeypatch)
     assert all(table.equals(written[name]) for name, table in again.items())
+
+
+def test_the_search_is_on_other_tasks_and_seeds_and_in_a_table_of_its_own(
+    plan, summarise, tmp_path, monkeypatch
+):
+    tried = read_sweep(STUDY / "search" / "operator.yaml").runs
+    others = plan.runs_of(STUDY.glob("*.yaml"))
+    for key in ("task", "seed"):
+        assert not {plan.cell_of(r)[key] for r in tried} & {plan.cell_of(r)[key] for r in others}
+    make_record(tried[0], tmp_path / "search", RETURNS)
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
+    assert written["summary.csv"].empty
+    [row] = written["search.csv"].to_dict("records")
+    assert (row["method"], row["final"]) == ("mast mast.alpha=1.0 mast.omega=10.0", 0.25)
 
 
 def test_of_two_records_of_a_run_the_newer_counts(summarise, tmp_path, monkeypatch, capsys):

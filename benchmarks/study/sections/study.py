@@ -33,17 +33,19 @@ class Study:
         curves: ``curves.csv``.
         densities: ``densities.csv``.
         diagnostics: ``diagnostics.csv``.
+        search: ``search.csv``.
     """
 
     runs: pd.DataFrame
     curves: pd.DataFrame
     densities: pd.DataFrame
     diagnostics: pd.DataFrame
+    search: pd.DataFrame
 
     @classmethod
     def read(cls, folder: Path) -> Study:
         """Read them from a folder."""
-        names = ("summary", "machines", "curves", "densities", "diagnostics")
+        names = ("summary", "machines", "curves", "densities", "diagnostics", "search")
         runs, machines, *others = (read_table(folder / f"{name}.csv") for name in names)
         return cls(of_dense(runs.merge(machines, how="left")), *others)
 

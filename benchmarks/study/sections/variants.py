@@ -9,7 +9,7 @@ from epymarl_mast.report.pictures import STYLE
 from sections.drawing import colours_of, draw_curve, draw_interval, legend_below, panels, title
 from sections.shares import paired_difference
 from sections.study import CELL, NOT_YET, Section, Study, caption, of_same_seeds, plain, qmix
-from sections.wording import mean_interval, share, table
+from sections.wording import mean, mean_interval, share, table
 
 AT = 0.95  # sparsity of parts.yaml
 # As summary.csv has them, and as Fig. 16 does.
@@ -95,6 +95,22 @@ def operators(study: Study) -> Section:
         table(rows), caption(own, "main.yaml", "parts.yaml"),
         study_operators=("Learning curves by target operator", figure),
     )  # fmt: skip
+
+
+def search(study: Study) -> Section:
+    """What other α and ω of Soft Mellowmax do, on tasks and seeds of no other table."""
+    own = study.search
+    if own.empty:
+        return Section(NOT_YET)
+    rows = []
+    for method, cell in own.groupby("method"):
+        row = {"operator": str(method).removeprefix("mast ").replace("mast.", "")}
+        for task, scores in cell.groupby("task").final:
+            row[str(task)] = mean(scores)
+        row["runs"] = str(len(cell))
+        rows.append(row)
+    minutes = f"{own.wall_s.sum() / 60:.0f} minutes of one core in all. "
+    return Section.of(table(rows), minutes + caption(own, "search/operator.yaml"))
 
 
 def others(study: Study) -> Section:
