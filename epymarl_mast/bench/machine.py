@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from epymarl_mast import __version__
+from epymarl_mast.cores import usable_cores
 from epymarl_mast.hosts import Host
 
 
@@ -45,7 +46,7 @@ class Machine:
         """This machine."""
         return cls(
             cpu=_cpu(),
-            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+            cores=usable_cores(),
             gpu=torch.cuda.get_device_name() if device == "cuda" else None,
             load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else float("nan"),
             python=platform.python_version(),
@@ -70,10 +71,6 @@ class Machine:
         )
 
 
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
 def _cpu() -> str:
     """Model name and, on x86, the widest vector unit: engines choose their code by it."""
     try:
@@ -87,7 +84,9 @@ def _cpu() -> str:
     name = fields.get("model name") or platform.processor() or platform.machine()
     flags = fields.get("flags", "").split()
     vectors = next((unit for unit in ("avx512f", "avx2") if unit in flags), None)
-    return f"{name} ({vectors})" if vectors else name
+    kernels = os.environ.get("NUMBA_CPU_NAME")  # compiled for another CPU
+    notes = [*([vectors] if vectors else []), *([f"kernels for {kernels}"] if kernels else [])]
+    return f"{name} ({', '.join(notes)})" if notes else name
 
 
 def _version(package: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from epymarl_mast.cores import usable_cores
 from epymarl_mast.errors import OptionError, nearest
 
 
@@ -61,6 +62,10 @@ class Plan:
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.threads > (cores := usable_cores()):
+            raise OptionError(
+                f"--threads={self.threads} is too many: this process has {cores} cores"
+            )
         if self.dims not in DIMS:
             raise OptionError(
                 f"--dims={self.dims} is not known{nearest(self.dims, DIMS)}: "

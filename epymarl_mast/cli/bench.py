@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from epymarl_mast.bench.plan import DIMS, Plan
+from epymarl_mast.errors import OptionError
 from epymarl_mast.hosts import find_host
 from epymarl_mast.hosts.base import Host
 
 if TYPE_CHECKING:
     from epymarl_mast.bench.machine import Machine
     from epymarl_mast.bench.report import Result
+
+# Options of a run that the command's own set.
+_OWN = {"mast.sparsity": "--density", "hidden_dim": "--hidden"}
 
 app = typer.Typer(help="Time against the stock host, on this machine.", no_args_is_help=True)
 
@@ -126,9 +130,17 @@ def _name(host: Host) -> str:
 
 
 def _options(options: list[str] | None) -> tuple[str, ...]:
-    """What follows the command, with or without ``with`` in front."""
+    """What follows the command, with or without ``with`` in front.
+
+    Raises:
+        OptionError: naming one that would undo an option of the command.
+    """
     given = options or []
-    return tuple(given[1:] if given[:1] == ["with"] else given)
+    given = given[1:] if given[:1] == ["with"] else given
+    for option in given:
+        if (key := option.partition("=")[0]) in _OWN:
+            raise OptionError(f"{option}: mast bench has {_OWN[key]} for it")
+    return tuple(given)
 
 
 def _command(name: str, plan: Plan, **more: Any) -> str:

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperCommand
 
+from epymarl_mast.cores import usable_cores
 from epymarl_mast.errors import OptionError
-from epymarl_mast.sweep.backends import Backend, LocalProcesses, RayCluster, usable_cores
+from epymarl_mast.sweep.backends import Backend, LocalProcesses, RayCluster
 from epymarl_mast.sweep.drive import Failure, drive
 from epymarl_mast.sweep.one_run import execute
 from epymarl_mast.sweep.plan import Sweep, check_runs, read_sweep, short_titles
@@ -53,7 +54,11 @@ def sweep(
     """Execute the runs of a file that have not finished yet; call it again to go on."""
     plan = read_sweep(file)
     if only is not None:
-        raise typer.Exit(execute(plan.run(only)))
+        run = plan.run(only)
+        typer.echo(f"{only}: log in {RunState(run).log}", err=True)
+        code = execute(run)
+        typer.echo(f"{only}: {'finished' if code == 0 else f'exit code {code}'}", err=True)
+        raise typer.Exit(code)
     check_runs(plan)
     note_completed(plan.runs)
     left = [run for run in plan.runs if not RunState(run).finished]

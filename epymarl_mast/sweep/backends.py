@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from epymarl_mast.cores import usable_cores
 from epymarl_mast.errors import OptionError, needs_package
 from epymarl_mast.sweep.one_run import SECONDS_TO_END, execute
 from epymarl_mast.sweep.plan import Run
@@ -124,10 +125,3 @@ class RayCluster(Backend):
             return int(self._ray.get(reference))
         except self._ray.exceptions.RayError:
             return 1
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

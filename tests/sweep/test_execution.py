@@ -252,6 +252,16 @@ def test_slurm_gets_a_task_for_each_run_that_is_left(invoke, sweep_file, tmp_pat
     assert done.stdout.split()[-2:] == ["--only", left[6].id]
 
 
+def test_a_run_alone_says_where_its_log_is(invoke, sweep_file, capfd):
+    file = sweep_file()
+    run = read_sweep(file).runs[0]
+    RunState(run).folder.mkdir(parents=True)
+    RunState(run).finish(1.0)
+    said = invoke("sweep", file, "--only", run.id) + capfd.readouterr().err
+    assert f"{run.id}: log in {RunState(run).log}" in said
+    assert f"{run.id}: finished" in said
+
+
 def test_a_sweep_that_is_done_does_nothing(invoke, sweep_file):
     file = sweep_file()
     for run in read_sweep(file).runs:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,13 @@ def without_cache(folder: str, error: Exception) -> None:
 
 
 def is_cached(function: Any) -> bool:
-    """Whether a compiled function has code on disk."""
-    return any(_indices(function))
+    """Whether a compiled function has code on disk that this CPU would take.
 
-
-def _indices(function: Any) -> Iterator[Path]:
-    """Numba's index files of a function, one for each kind of CPU that compiled it."""
-    folder: str | None = function.stats.cache_path
-    stem = Path(function.py_func.__code__.co_filename).stem
-    return Path(folder).glob(f"{stem}.{function.__name__}-*.nbi") if folder else iter(())
+    Of numba's index, whose keys are (signature, CPU, hash); where that cannot be read, no.
+    """
+    try:
+        index = function._cache._cache_file._load_index()
+        machine = function.targetctx.codegen().magic_tuple()
+        return any(key[1] == machine for key in index)
+    except Exception:  # damaged, or another numba; what is said then is at worst not true
+        return False

@@ -146,6 +146,15 @@ def test_code_of_other_sources_is_not_used(tmp_path, repository):
     assert [*times, run(PRODUCT, **environment).stderr.count("Compiling")] == [1, 0, 1]
 
 
+@pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
+def test_code_of_another_cpu_is_not_taken_for_ours(tmp_path):
+    """Of a cache that machines of one cluster share."""
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    other = {**cache, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    said = [run(PRODUCT, **where).stderr.count("Compiling") for where in (other, cache, other)]
+    assert said == [1, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("variable", "broken"), [("NUMBA_DISABLE_JIT", False), ("PYTHONPATH", True)],
     ids=["no compilation", "cannot be imported"],
