@@ -8,13 +8,13 @@ Rows of runs that are not in the results, as those of another machine, stay as t
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from machines import machine_of, spans
 from plan import CELL, HERE, SEARCH, cell_of, is_diagnostic, read_table, runs_of, sweeps
 
 from epymarl_mast.report.files import read_folder
@@ -28,6 +28,7 @@ COLUMNS = [
     *CELL, "final", "steps", "wall_s", "flops_train_ratio", "flops_test_ratio", "size_ratio",
     "commit",
 ]  # fmt: skip
+MACHINE = ["cpu", "at_once"]
 _DENSITIES = {f"mast_density_agent_{agent}": agent for agent in range(8)}
 DIAGNOSTICS = [
     "mast_value_estimated", "mast_value_realised",
@@ -44,6 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
     runs = {f"sweep-{run.id}": run for run in runs_of(sweeps(results))}
+    running = spans(results)
     rows, machines, curves, densities, diagnostics = [], [], [], [], []
     for run, record in finished(results, runs):
         row = summary(run, record)
@@ -51,11 +53,11 @@ def main() -> None:
             diagnostics.extend(diagnosis(row, record))
             continue
         rows.append(row)
-        machines.append({**cell_of(run), "cpu": cpu_of(record)})
+        machines.append({**cell_of(run), **machine_of(record.source, running)})
         curves.extend(curve(row, record))
         densities.extend(agent_densities(row, record))
     summaries = _update(tables / "summary.csv", pd.DataFrame(rows, columns=COLUMNS), CELL)
-    _update(tables / "machines.csv", pd.DataFrame(machines, columns=[*CELL, "cpu"]), CELL)
+    _update(tables / "machines.csv", pd.DataFrame(machines, columns=[*CELL, *MACHINE]), CELL)
     evaluations = pd.DataFrame(curves, columns=[*CELL, "step", "value"])
     _update(tables / "curves.csv", evaluations, CELL, "step")
     columns = ["task", "seed", "agent", "density"]
@@ -138,12 +140,6 @@ def commit_of(record: Record) -> str:
     """The first digits of the code's commit, and whether files were changed after it."""
     commit, plus, _ = str(record.made_with.get("commit") or "unknown").partition("+")
     return commit[:10] + ("+changes" if plus else "")
-
-
-def cpu_of(record: Record) -> str:
-    """What ran it, by Sacred's record."""
-    run = json.loads((Path(record.source) / "run.json").read_text(encoding="utf-8"))
-    return str(run["host"].get("cpu", "unknown"))
 
 
 def _metric(record: Record) -> str:

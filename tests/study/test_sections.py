@@ -36,6 +36,7 @@ def modules():
 
 
 SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0, "cpu": "x",
+          "at_once": 4.0,
           "size_ratio": 0.05, "flops_train_ratio": 0.05, "flops_test_ratio": 0.05}  # fmt: skip
 RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
 CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
@@ -202,6 +203,19 @@ def test_wall_times_are_means_over_tasks_of_one_machine(modules, make_study):
     )
     assert mast["of our dense"] == "–"  # which the fast one has not run on a
     assert found["dense", "dense"]["minutes"] == "–"
+
+
+@pytest.mark.parametrize("at_once", [1.9, 5.2, None])
+def test_runs_beside_fewer_or_more_others_are_not_timed(modules, make_study, at_once):
+    other = {"at_once": at_once, "wall_s": 600.0}
+    study = make_study(
+        [
+            ("a", "stock", 0.0, 1, 0.8), ("a", "stock", 0.0, 2, 0.8, other),
+            ("a", "mast", 0.9, 1, 0.8, {"wall_s": 30.0}), ("a", "mast", 0.9, 2, 0.8, other),
+        ]
+    )  # fmt: skip
+    mast = cells_of(modules["main_table"].costs(study))["mast", "90 %"]
+    assert (mast["wall time, of stock dense"], mast["runs timed"]) == ("0.50", "1")
 
 
 def test_windows_are_the_last_evaluations(modules, make_study, monkeypatch):

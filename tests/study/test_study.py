@@ -149,7 +149,11 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
     assert densities == [{"task": row["task"], "seed": 1, "agent": 1, "density": 0.125}]
     assert written["curves.csv"].value.tolist() == returns["values"]
     [machine] = written["machines.csv"].to_dict("records")
-    assert machine == {**{key: row[key] for key in list(row)[:6]}, "cpu": "AMD EPYC"}
+    assert machine == {
+        **{key: row[key] for key in list(row)[:6]},
+        "cpu": "AMD EPYC",
+        "at_once": 1.0,
+    }
 
 
 def test_runs_of_other_results_stay_in_the_tables(summarise, tmp_path, monkeypatch):
@@ -170,6 +174,27 @@ def test_runs_of_other_results_stay_in_the_tables(summarise, tmp_path, monkeypat
     assert written["machines.csv"].seed.tolist() == [1, 2, 3]
     again = summarised(summarise, tmp_path / "nothing", tables, monkeypatch)
     assert all(table.equals(written[name]) for name, table in again.items())
+
+
+def test_how_many_ran_at_once_is_a_mean_over_the_run(summarise, tmp_path, monkeypatch):
+    def times(start, stop, **more):
+        return {
+            "start_time": f"2026-01-01T00:{start}",
+            "stop_time": stop and f"2026-01-01T00:{stop}",
+            **more,
+        }
+
+    make_record(main_run(seed=1), tmp_path, RETURNS, **times("00:00", "04:00"))
+    make_record(main_run(seed=2), tmp_path, RETURNS, **times("03:00.500000", "05:00.500000"))
+    # Not a row, but it took a core: a failed run, and one that is still running.
+    make_record(main_run(seed=3), tmp_path, RETURNS, **times("01:00", "02:00", status="FAILED"))
+    running = times("04:30", None, status="RUNNING", heartbeat="2026-01-01T00:09:00")
+    make_record(main_run(seed=4), tmp_path, RETURNS, **running)
+    half = make_record(main_run(seed=5), tmp_path, RETURNS)
+    (half / "run.json").write_text("{")
+    machines = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)["machines.csv"]
+    # 4 minutes, one of them with the failed one and one with the second: 1 + 1/4 + 59.5/240
+    assert machines[["seed", "at_once"]].to_numpy().tolist() == [[1, 1.5], [2, 1.8]]
 
 
 def test_the_search_is_on_other_tasks_and_seeds_and_in_a_table_of_its_own(

@@ -28,8 +28,8 @@ class Study:
     """The tables that ``summarise.py`` writes.
 
     Attributes:
-        runs: ``summary.csv`` with ``gain`` and ``of_dense`` (``of_dense``), and the ``cpu`` of
-            ``machines.csv``.
+        runs: ``summary.csv`` with ``gain`` and ``of_dense`` (``of_dense``), ``cpu`` and
+            ``at_once`` of ``machines.csv``.
         curves: ``curves.csv``.
         densities: ``densities.csv``.
         diagnostics: ``diagnostics.csv``.
