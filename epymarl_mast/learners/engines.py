@@ -63,6 +63,11 @@ class HostEngine:
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
         return mixed
 
+    def mix_freely(self, mixer: Any, utilities: Tensor, state: Tensor) -> Tensor:
+        """Joint value (B, T, 1) of utilities (B, T, N, E) by weighted QMIX's unrestricted mixer."""
+        mixed: Tensor = mixer(utilities, state)
+        return mixed
+
     def value_of_actions(
         self, mixer: Any, values: Tensor, actions: Tensor, state: Tensor
     ) -> Tensor:
@@ -167,8 +172,8 @@ class HostEngine:
         """Take over the masks as they are now.
 
         Args:
-            masks: ``{name: bool mask}``, named ``agent.…`` and ``mixer.…``; a weight matrix in none
-                of them is dense.
+            masks: ``{name: bool mask}``, named ``agent.…``, ``mixer.…`` and ``central_mixer.…``; a
+                weight matrix in none of them is dense.
             vectors: of the networks that are trained as one, see :mod:`.trained`.
         """
 

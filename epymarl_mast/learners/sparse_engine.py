@@ -15,7 +15,14 @@ from epymarl_mast import targets
 from epymarl_mast.learners.engines import HostEngine, MaskedEngine, Vectors
 from epymarl_mast.learners.trained import networks_in
 from epymarl_mast.sparse import kernels
-from epymarl_mast.sparse.kernels import AgentInputs, Fit, SparseAgent, SparseMatrix, SparseMixer
+from epymarl_mast.sparse.kernels import (
+    AgentInputs,
+    Fit,
+    SparseAgent,
+    SparseFeedForward,
+    SparseMatrix,
+    SparseMixer,
+)
 
 Named = TypeVar("Named")
 
@@ -35,15 +42,17 @@ class SparseEngine(HostEngine):
         self._vectors: Vectors = {}
         self._agents: dict[nn.Module, list[SparseAgent]] = {}
         self._mixers: dict[nn.Module, SparseMixer | None] = {}
+        self._free_mixers: dict[nn.Module, SparseFeedForward] = {}
 
     def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         self._vectors = vectors
-        self._patterns = {"agent": {}, "mixer": {}}
+        self._patterns = {"agent": {}, "mixer": {}, "central_mixer": {}}
         for name, mask in masks.items():
             network, _, parameter = name.partition(".")
             self._patterns[network][parameter] = SparseMatrix.from_mask(mask)
         self._agents.clear()
         self._mixers.clear()
+        self._free_mixers.clear()
 
     def of_dense_gradients(self, vectors: Vectors) -> HostEngine:
         if sum(vector.tensor.numel() for vector in vectors.values()) > _ALL_KEPT_UP_TO:
@@ -68,6 +77,15 @@ class SparseEngine(HostEngine):
         if kept is None:
             return super().mix(mixer, agent_values, state)
         return kept(agent_values, state)
+
+    def mix_freely(self, mixer: Any, utilities: Tensor, state: Tensor) -> Tensor:
+        patterns = self._patterns["central_mixer"]
+        if not patterns:  # torch's products of whole matrices this wide are as fast
+            return super().mix_freely(mixer, utilities, state)
+        if mixer not in self._free_mixers:
+            weights, vector = dict(mixer.named_parameters()), self._vectors.get(mixer)
+            self._free_mixers[mixer] = SparseFeedForward(weights, patterns, vector)
+        return self._free_mixers[mixer](utilities.flatten(2), state)
 
     def value_of_actions(
         self, mixer: Any, values: Tensor, actions: Tensor, state: Tensor

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from epymarl_mast.hosts.base import HostModules
 from epymarl_mast.learners.batch import Update
-from epymarl_mast.learners.central import CENTRAL_MIXERS
+from epymarl_mast.learners.central import CENTRAL_MIXERS, FeedForwardMixer
 from epymarl_mast.learners.q_learner import MastQLearner
 from epymarl_mast.learners.regression import greedy_actions
 from epymarl_mast.learners.second_agents import SecondAgents
@@ -64,8 +64,7 @@ class MastWqmixLearner(MastQLearner):
             chosen = operated.unsqueeze(3)  # (B, T, N, E)
         else:
             chosen = _pick(target_q[:, 1:], greedy_actions(online_q, available))
-        value: Tensor = self.target_central_mixer(chosen, update.data.state[:, 1:])
-        return value
+        return self.engine.mix_freely(self.target_central_mixer, chosen, update.data.state[:, 1:])
 
     def loss(
         self, update: Update, target: Tensor, td_error: Tensor, mask: Tensor
@@ -73,7 +72,8 @@ class MastWqmixLearner(MastQLearner):
         flat = self.central.unroll(update.engine, update.batch, update.inputs)
         utilities = self._unflatten(flat)[:, :-1]
         taken = _pick(utilities, update.data.actions)  # (B, T, N, E)
-        central_values = self.central_mixer(taken, update.data.state[:, :-1])
+        state = update.data.state[:, :-1]
+        central_values = update.engine.mix_freely(self.central_mixer, taken, state)
         central_error = (central_values - target) * mask
         with torch.no_grad():
             weights = self.weights(update, target, td_error)
@@ -99,18 +99,22 @@ class MastWqmixLearner(MastQLearner):
             data = update.data
             greedy = greedy_actions(update.q_values[:, :-1].detach(), data.available[:, :-1])
             chosen = _pick(update.kept["target_utilities"][:, :-1], greedy)
-            value_of_greedy = self.target_central_mixer(chosen, data.state[:, :-1])
+            value_of_greedy = self.engine.mix_freely(
+                self.target_central_mixer, chosen, data.state[:, :-1]
+            )
             taken_is_greedy = (greedy == data.actions).all(dim=2)  # (B, T, 1)
             full = taken_is_greedy | (target > value_of_greedy)
         return torch.where(full, 1.0, self.options.small_weight)
 
     def follow_masks(self) -> None:
-        super().follow_masks()
+        compressed = () if self.computed_by_torch else ("central_mixer",)
+        self.engine.follow(self.masks_of("agent", "mixer", *compressed), self.trained.vectors)
         self.central.follow(self.engine, self.masks_of("central_agent"), self.trained.vectors)
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
-        return ("central_mixer",)
+        known = isinstance(self.central_mixer, FeedForwardMixer)
+        return () if known and self.options.topology != "dense" else ("central_mixer",)
 
     def _unflatten(self, flat: Tensor) -> Tensor:
         """Utilities (B, T+1, N, U, E) from an unrestricted agent's outputs (B, T+1, N, U*E)."""

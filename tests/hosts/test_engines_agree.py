@@ -13,15 +13,19 @@ UPDATES = 500
 DIMS = {"n_agents": 3, "obs": 9, "state": 11, "n_actions": 5}
 
 
+@pytest.mark.parametrize("algorithm", ["mast_qmix", "mast_ow_qmix", "mast_cw_qmix"])
 @pytest.mark.parametrize("host", [PyMARLzooPlus.installed()], indirect=True, ids=["pymarlzooplus"])
 @pytest.mark.skipif(not kernels.available(), reason="the sparse kernels do not run here")
-def test_500_updates_are_the_same_under_both_engines(bench, make_args, mast_options):
+def test_500_updates_are_the_same_under_both_engines(bench, make_args, mast_options, algorithm):
     """Losses within tolerance, equal masks, and the same greedy actions at the end."""
 
     def train(engine):
         args = make_args(
             n_agents=3, n_actions=5, state_shape=11, hidden_dim=24, t_max=100 * UPDATES,
-            mast=mast_options(engine=engine, topology_interval=50, online_batch_size=2),
+            learner="mast_q_learner" if algorithm == "mast_qmix" else "mast_wqmix_learner",
+            mast=mast_options(
+                algorithm=algorithm, engine=engine, topology_interval=50, online_batch_size=2
+            ),
         )  # fmt: skip
         torch.manual_seed(args.seed)
         learner, log = bench.ours(bench.scheme(**DIMS), args)

@@ -367,17 +367,18 @@ def test_a_network_of_an_extension_is_sparse_too(
 
 @pytest.mark.parametrize("engine", ["masked", "sparse"])
 @pytest.mark.parametrize(
-    ("algorithm", "torch_computes"),
+    ("networks", "torch_computes"),
     [
-        ("mast_qmix", None),
-        ("mast_cw_qmix", "central_mixer"),
-        ("mast_res", "mixer over joint"),
-        ("mast_facmac", "mixer under the policies' actions"),
+        ({"algorithm": "mast_qmix"}, None),
+        ({"algorithm": "mast_cw_qmix"}, None),
+        ({"algorithm": "mast_cw_qmix", "central_mixer": "atten"}, "central_mixer"),
+        ({"algorithm": "mast_res"}, "mixer over joint"),
+        ({"algorithm": "mast_facmac"}, "mixer under the policies' actions"),
     ],
 )
-def test_what_no_kernel_knows_is_said(sparse_learner, caplog, algorithm, torch_computes, engine):
+def test_what_no_kernel_knows_is_said(sparse_learner, caplog, networks, torch_computes, engine):
     caplog.set_level("INFO")
-    sparse_learner({"engine": engine}, algorithm=algorithm)
+    sparse_learner({"engine": engine}, **networks)
     said = [text for text in caplog.messages if "masked torch for" in text]
     assert bool(said) == (engine == "sparse" and torch_computes is not None)
     assert all(torch_computes in text for text in said)

@@ -1,6 +1,6 @@
-"""Compute on kept weights only, on the CPU: an agent's unroll and QMIX's mixing network.
+"""Compute on kept weights only, on the CPU: an agent's unroll, and two mixing networks.
 
-Two networks whose forward and backward touch no absent weight, what lies between them in an
+Networks whose forward and backward touch no absent weight, what lies between them in an
 update, the optimiser's step, and the decisions of agents that act. They need numba and an x86-64
 CPU with AVX2: ask :func:`available` first. Nothing here imports numba before, and decisions do
 without torch.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from epymarl_mast.sparse.kernels.agent import SparseAgent, backward
     from epymarl_mast.sparse.kernels.decision import SparseDecision
     from epymarl_mast.sparse.kernels.episodes import copy_episodes
+    from epymarl_mast.sparse.kernels.feed_forward import SparseFeedForward
     from epymarl_mast.sparse.kernels.host import available
     from epymarl_mast.sparse.kernels.inputs import AgentInputs, Scattered
     from epymarl_mast.sparse.kernels.mixer import SparseMixer
@@ -35,6 +36,7 @@ __getattr__ = from_modules(
     agent=("SparseAgent", "backward"),
     decision=("SparseDecision",),
     episodes=("copy_episodes",),
+    feed_forward=("SparseFeedForward",),
     host=("available",),
     inputs=("AgentInputs", "Scattered"),
     mixer=("SparseMixer",),
@@ -59,6 +61,7 @@ __all__ = [
     "Scattered",
     "SparseAgent",
     "SparseDecision",
+    "SparseFeedForward",
     "SparseMatrix",
     "SparseMixer",
     "available",

@@ -155,7 +155,7 @@ def agent_backward(
     x, dq, dz and d_core (the gradients of the pre-activations) hold one step. Gradient arrays are
     added to; those of weights are in the order of the transposed matrices.
     """
-    _, hidden, n_outputs = sizes
+    n_inputs, hidden, n_outputs = sizes
     w_in_t, w_core_t, w_out_t = transposed
     d_in_values, d_core_values, d_out_values = d_values
     d_in_bias, d_core_bias, d_out_bias = d_biases
@@ -187,7 +187,7 @@ def agent_backward(
                 back_relu(w_out_t, hidden, spread, dq, 0, zh, state, d_core, 0, d_out_values)
                 back_bias(hidden, d_core, 0, d_core_bias)
             back_relu(w_core_t, hidden, spread, d_core, 0, zh, now, dz, 0, d_core_values)
-            back_weights(w_in_t, spread, dz, 0, x, 0, d_in_values)
+            back_weights(w_in_t, n_inputs, spread, dz, 0, x, 0, d_in_values)
             back_bias(n_outputs, dq, 0, d_out_bias)
             back_bias(hidden, dz, 0, d_in_bias)
         slot += steps[block] + 1

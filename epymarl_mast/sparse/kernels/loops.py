@@ -77,10 +77,10 @@ def back_relu(matrix_t, count, spread, g, g0, x, x0, y, y0, d_values):
 
 
 @inlined
-def back_weights(matrix_t, spread, g, g0, x, x0, d_values):
-    """SDDMM as :func:`back_add`, of a layer whose inputs need no gradient."""
+def back_weights(matrix_t, count, spread, g, g0, x, x0, d_values):
+    """SDDMM as :func:`back_add`, for inputs 0 … count - 1, which need no gradient."""
     starts, rows, _ = matrix_t
-    for i in range(len(starts) - 1):
+    for i in range(count):
         k, stop, at = starts[i], starts[i + 1], i * LANES
         if spread:
             column_gradient_spread(g, g0, rows, k, stop, x, x0 + at, d_values)

@@ -136,7 +136,7 @@ def mix_block_backward(
     ``dy`` holds the gradient of its outputs, 0 beyond the first ``lanes``, which are rows of the
     batch. ``d_kept`` mirrors ``kept``.
     """
-    n_agents, _, embed, wide, narrow = sizes
+    n_agents, n_state, embed, wide, narrow = sizes
     w_state_t, w_value_t, w_first_t, w_final_t = transposed
     d_state_values, d_value_values, d_first_values, d_final_values = d_values
     d_state_bias, d_value_bias, d_first_bias, d_final_bias = d_biases
@@ -171,7 +171,7 @@ def mix_block_backward(
             d_kept, narrow0, d_final_values,
         )  # fmt: skip
         back_bias(embed, d_kept, finals, d_final_bias)
-    back_weights(w_state_t, spread, d_kept, 0, x, 0, d_state_values)
+    back_weights(w_state_t, n_state, spread, d_kept, 0, x, 0, d_state_values)
     back_bias(wide + narrow + 2 * embed, d_kept, 0, d_state_bias)
 
 

@@ -31,7 +31,7 @@ class SparseMatrix:
         self.shape = shape
         self.positions = positions
         # A pattern plays one part in one network, so one slot is enough.
-        self._joined: tuple[object, JoinedMatrix] | None = None
+        self._joined: tuple[object, JoinedMatrix] | None = None  # and what it was made by
 
     @classmethod
     def from_mask(cls, mask: Tensor) -> SparseMatrix:
@@ -134,14 +134,30 @@ def matrix_of(
 
 
 def stacked(*matrices: SparseMatrix) -> JoinedMatrix:
-    """Matrices of one input, below each other; a single one is itself."""
-    joined = _known(matrices)
+    """Matrices of one input, below each other; a single one is itself.
+
+    Those after the first may read less of that input, from its beginning.
+    """
+    joined = _known(stacked, matrices)
     if joined is None:
         parts, rows = [], 0
         for matrix in matrices:
             parts.append(Part(matrix, rows + np.arange(matrix.shape[0]), 0))
             rows += matrix.shape[0]
-        joined = _remember(matrices, JoinedMatrix(parts, (rows, matrices[0].shape[1])))
+        joined = _remember(stacked, matrices, JoinedMatrix(parts, (rows, matrices[0].shape[1])))
+    return joined
+
+
+def side_by_side(*matrices: SparseMatrix) -> JoinedMatrix:
+    """Matrices (O, I_1), (O, I_2), … whose outputs are added: one of their inputs in a row."""
+    joined = _known(side_by_side, matrices)
+    if joined is None:
+        parts, columns = [], 0
+        rows = matrices[0].shape[0]
+        for matrix in matrices:
+            parts.append(Part(matrix, np.arange(rows), columns))
+            columns += matrix.shape[1]
+        joined = _remember(side_by_side, matrices, JoinedMatrix(parts, (rows, columns)))
     return joined
 
 
@@ -153,21 +169,23 @@ def gru_cell(from_input: SparseMatrix, from_hidden: SparseMatrix) -> JoinedMatri
     these two cannot be one sum.
     """
     matrices = (from_input, from_hidden)
-    joined = _known(matrices)
+    joined = _known(gru_cell, matrices)
     if joined is None:
         units = from_input.shape[1]
         rows = np.arange(3 * units)
         apart = np.where(rows < 2 * units, rows, rows + units)
         parts = [Part(from_input, rows, 0), Part(from_hidden, apart, units)]
-        joined = _remember(matrices, JoinedMatrix(parts, (4 * units, 2 * units)))
+        joined = _remember(gru_cell, matrices, JoinedMatrix(parts, (4 * units, 2 * units)))
     return joined
 
 
-def _known(matrices: tuple[SparseMatrix, ...]) -> JoinedMatrix | None:
+def _known(join: object, matrices: tuple[SparseMatrix, ...]) -> JoinedMatrix | None:
     slot = matrices[0]._joined
-    return slot[1] if slot is not None and slot[0] == matrices[1:] else None
+    return slot[1] if slot is not None and slot[0] == (join, *matrices[1:]) else None
 
 
-def _remember(matrices: tuple[SparseMatrix, ...], joined: JoinedMatrix) -> JoinedMatrix:
-    matrices[0]._joined = (matrices[1:], joined)
+def _remember(
+    join: object, matrices: tuple[SparseMatrix, ...], joined: JoinedMatrix
+) -> JoinedMatrix:
+    matrices[0]._joined = ((join, *matrices[1:]), joined)
     return joined
