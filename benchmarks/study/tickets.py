@@ -3,7 +3,7 @@
 python benchmarks/study/tickets.py && mast sweep benchmarks/study/results/tickets.yaml
 
 A ticket trains, from the first weights of its seed, with the masks that the run of that seed ended
-with; beside it one with random masks. They are of the tasks of parts.yaml, which has such runs.
+with; beside it one with random masks. They are of the tasks of parts.yaml.
 Those that the tables have of other machines' runs count as some of the five of a task.
 """
 

@@ -252,28 +252,60 @@ def test_sparsities_have_a_panel_for_each_task_with_more_than_two(modules, make_
     assert list(curve.get_ydata()) == pytest.approx([0.2, 0.1, 0.05, 0.025])
 
 
+FIRST = " mast.alpha=1.0"  # the default when parts and operators were run
+
+
 def test_operators_include_max_and_mast_by_the_same_seeds(modules, make_study):
     runs = [("a", "dense", 0.0, 1, 1.0)]
-    runs += [("a", "mast", 0.95, seed, 0.1 * seed) for seed in (1, 2, 3)]
-    runs += [("a", "mast", 0.9, 1, 0.9)]
+    runs += [("a", f"mast{FIRST}", 0.95, seed, 0.1 * seed) for seed in (1, 2, 3)]
+    runs += [("a", f"mast{FIRST}", 0.9, 1, 0.9), ("a", "mast", 0.9, 1, 0.9)]
+    runs += [("a", "mast", 0.95, 1, 0.8)]
     runs += [("a", "mast no_soft_mellowmax", 0.95, seed, 0.5) for seed in (1, 3)]
-    runs += [("a", "mast mast.operator=softmax", 0.95, 1, 0.7)]
+    runs += [("a", f"mast mast.operator=softmax{FIRST}", 0.95, 1, 0.7)]
     section = modules["variants"].operators(make_study(runs))
     found = {row["operator"]: row for row in rows_of(section)}
+    first, new = "soft_mellowmax, α = 1", "soft_mellowmax, α = 10"
     assert {k: v["runs"] for k, v in found.items()} == {
-        "soft_mellowmax": "2", "max": "2", "softmax": "1",
+        first: "2", new: "1", "max": "2", "softmax": "1",
     }  # fmt: skip
-    assert found["soft_mellowmax"]["score [95 %]"] == "0.200"
+    assert found[first]["score [95 %]"] == "0.200"
     assert found["softmax"]["of dense"] == "70.0%"
     # Beside MAST's run of the same seed alone.
     assert found["softmax"]["MAST, same seeds"] == "0.100"
     assert found["softmax"]["difference, of dense [95 %]"] == "+0.600"
+    assert found[new]["difference, of dense [95 %]"] == "+0.700"
     assert found["max"]["difference, of dense [95 %]"] == "+0.300"
-    assert found["soft_mellowmax"]["MAST, same seeds"] == "–"
+    assert found[first]["MAST, same seeds"] == "–"
     drawn = lines_of(section.figures["study_operators"].axes[0])
     assert {k: round(value, 6) for k, (_, value) in drawn.items()} == {
-        "soft_mellowmax": 0.2, "max": 0.5, "softmax": 0.7,
+        first: 0.2, new: 0.8, "max": 0.5, "softmax": 0.7,
     }  # fmt: skip
+
+
+def test_parts_are_of_the_first_alpha(modules, make_study):
+    runs = [("a", "dense", 0.0, 1, 1.0), ("a", "mast", 0.95, 1, 0.9)]
+    runs += [("a", f"mast{FIRST}", 0.95, 1, 0.5), ("a", "mast no_soft_mellowmax", 0.95, 1, 0.6)]
+    runs += [("a", f"mast no_td_lambda{FIRST}", 0.95, 1, 0.2)]
+    runs += [("a", f"mast no_sparsity{FIRST}", 0.0, 1, 0.8)]
+    runs += [("a", "mast no_topology_evolution", 0.95, 1, 0.3)]  # a random ticket
+    section = modules["variants"].parts(make_study(runs))
+    assert {r["method"]: (r["score [95 %]"], r["difference, of dense [95 %]"])
+            for r in rows_of(section)} == {
+        "mast": ("0.500", "–"), "mast no_soft_mellowmax": ("0.600", "+0.100"),
+        "mast no_td_lambda": ("0.200", "-0.300"), "mast no_sparsity": ("0.800", "+0.300"),
+    }  # fmt: skip
+
+
+def test_the_main_table_has_mast_with_both_alphas(modules, make_study):
+    runs = [("a", "dense", 0.0, 1, 1.0), ("a", "mast", 0.95, 1, 0.9), ("a", "rigl", 0.95, 1, 0.7)]
+    runs += [("a", f"mast{FIRST}", 0.95, 1, 0.5)]
+    study = make_study(runs)
+    scores = rows_of(modules["main_table"].main_table(study))
+    assert [(r["method"], r["a"]) for r in scores] == [
+        ("dense", "1.000"), ("mast", "0.900"), (f"mast{FIRST}", "0.500"), ("rigl", "0.700"),
+    ]  # fmt: skip
+    differences = rows_of(modules["main_table"].differences(study))
+    assert [r["MAST less"] for r in differences] == [f"mast{FIRST}", "rigl"]
 
 
 def test_tickets_are_compared_by_the_seeds_that_have_one(modules, make_study):
@@ -294,7 +326,7 @@ def test_tickets_are_compared_by_the_seeds_that_have_one(modules, make_study):
 
 
 def test_the_density_of_each_agent_is_a_mean_over_runs(modules, make_study):
-    runs = [("a", "mast per_agent", 0.9, seed, 0.9) for seed in (1, 2)]
+    runs = [("a", f"mast per_agent{FIRST}", 0.9, seed, 0.9) for seed in (1, 2)]
     densities = [("a", 1, 0, 0.05), ("a", 2, 0, 0.07), ("a", 1, 1, 0.15), ("a", 2, 1, 0.13)]
     section = modules["networks"].agents(make_study(runs, densities))
     assert [(r["agent"], r["density"], r["runs"]) for r in rows_of(section)] == [
@@ -316,10 +348,12 @@ def logged(task, method, seed, **series):
 def test_overestimation_is_the_difference_within_each_run(modules, make_study, monkeypatch):
     monkeypatch.setattr(modules["diagnostics"], "LAST", 2)
     rows = [
-        *logged("a", "mast", 1, mast_value_estimated=[9, 3, 5], mast_value_realised=[0, 2, 2]),
-        *logged("a", "mast", 2, mast_value_estimated=[9, 4, 4], mast_value_realised=[0, 4, 4]),
+        *logged("a", f"mast{FIRST}", 1, mast_value_estimated=[9, 3, 5],
+                mast_value_realised=[0, 2, 2]),
+        *logged("a", f"mast{FIRST}", 2, mast_value_estimated=[9, 4, 4],
+                mast_value_realised=[0, 4, 4]),
         *logged("a", "mast no_sparsity", 1, mast_value_estimated=[7]),  # not of this figure
-    ]
+    ]  # fmt: skip
     section = modules["diagnostics"].overestimation(make_study(diagnostics=rows))
     [row] = rows_of(section)
     assert (row["estimated"], row["realised"], row["runs"]) == ("4.000", "3.000", "2")
@@ -334,7 +368,7 @@ def test_overestimation_is_the_difference_within_each_run(modules, make_study, m
 
 def test_buffers_are_compared_where_both_were_run(modules, make_study, monkeypatch):
     monkeypatch.setattr(modules["diagnostics"], "LAST", 1)
-    one, two = "mast no_dual_buffers", "mast"
+    one, two = f"mast no_dual_buffers{FIRST}", f"mast{FIRST}"
     rows = [
         *logged("a", one, 1, mast_distance_batch=[0.8, 0.4], test_return_mean=[0.0, 1.0]),
         *logged("a", two, 1, mast_distance_batch=[0.7, 0.3], mast_distance_large=[0.8, 0.4],
@@ -361,16 +395,27 @@ def test_buffers_are_compared_where_both_were_run(modules, make_study, monkeypat
     assert {value for _, value in lines_of(score).values()} == {1.0, 1.5}
 
 
-def test_the_search_has_a_row_for_each_setting_and_its_cost(modules, make_study):
-    one, two = "mast mast.alpha=1.0 mast.omega=30.0", "mast no_soft_mellowmax"
-    rows = [("a", one, 101, 0.5), ("a", one, 102, 1.0), ("b", one, 101, 3.0), ("a", two, 101, 0.25)]
+def test_the_search_compares_settings_by_seeds_that_all_have(modules, make_study):
+    one, two = "mast mast.alpha=1.0 mast.omega=10.0", "mast no_soft_mellowmax"
+    rows = [("a", one, seed, score) for seed, score in ((101, 0.5), (102, 1.0), (104, 0.0))]
+    rows += [("a", two, 101, 0.25), ("a", two, 102, 0.75), ("b", one, 101, 3.0), ("b", two, 101, 2)]
     section = modules["variants"].search(make_study(search=rows))
     first, second = rows_of(section)
-    assert first == {"operator": "alpha=1.0 omega=30.0", "a": "0.750 ± 0.354", "b": "3.000",
+    assert first == {"operator": "alpha=1.0 omega=10.0", "a": "0.750 ± 0.354", "b": "3.000",
                      "runs": "3"}  # fmt: skip
-    assert (second["operator"], second["a"]) == ("no_soft_mellowmax", "0.250")
-    assert "8 minutes of one core in all" in section.text
+    assert (second["operator"], second["a"]) == ("no_soft_mellowmax", "0.500 ± 0.354")
+    assert "14 minutes of one core in all" in section.text
     assert "mast sweep benchmarks/study/search/operator.yaml" in section.text
+
+
+def test_the_second_search_is_a_difference_by_the_same_seeds(modules, make_study):
+    one, ten = (f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
+    rows = [("a", one, seed, 0.5) for seed in range(101, 107)]
+    rows += [("a", ten, seed, 0.75) for seed in range(101, 106)]
+    section = modules["variants"].search(make_study(search=rows))
+    assert "0.500 [0.500, 0.500] | 0.750 [0.750, 0.750] | 0.250 [0.250, 0.250] | 5 of 5 seeds" in (
+        section.text
+    )
 
 
 def test_a_method_has_the_same_colour_in_every_figure(modules):

@@ -122,9 +122,11 @@ def test_methods_have_short_names(plan):
     names = {plan.method_of(run) for run in runs}
     assert {"stock", "dense", "mast", "rigl", "ss", "set", "rlx2", "tiny"} < names
     assert {n for n in names if n.startswith("mast ")} == {
-        "mast no_soft_mellowmax", "mast no_td_lambda", "mast no_dual_buffers",
-        "mast no_topology_evolution", "mast no_sparsity", "mast mast.operator=mellowmax",
-        "mast mast.operator=softmax", "mast per_agent",
+        "mast no_soft_mellowmax", "mast mast.operator=mellowmax",
+        *(f"mast{variant} mast.alpha=1.0" for variant in (
+            "", " no_td_lambda", " no_dual_buffers", " no_topology_evolution", " no_sparsity",
+            " mast.operator=softmax", " per_agent",
+        )),
     }  # fmt: skip
 
 
@@ -279,8 +281,7 @@ def test_the_tables_have_each_run_once_by_the_steps_of_its_sweep(plan):
 def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypatch):
     [run] = [
         r for r in read_sweep(STUDY / "overestimation.yaml").runs
-        if r.overrides == ("mast.sparsity=0.95",)
-        and dict(r.options)["seed"] == 3 and "mpe" in str(r.options)
+        if r.overrides == ("mast.alpha=1.0", "mast.sparsity=0.95") and dict(r.options)["seed"] == 3
     ]  # fmt: skip
     metrics = {
         "test_return_mean": {"steps": [0, 10], "values": [-9.0, -3.0]},
@@ -294,7 +295,7 @@ def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypat
     assert written["curves.csv"].empty
     rows = written["diagnostics.csv"].to_dict("records")
     names = {
-        "task": "SimpleSpread-3-v0", "method": "mast", "sparsity": 0.95, "seed": 3,
+        "task": "SimpleSpread-3-v0", "method": "mast mast.alpha=1.0", "sparsity": 0.95, "seed": 3,
         "commit": "0123456789+changes",
     }  # fmt: skip
     assert rows == [
@@ -315,7 +316,7 @@ def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp
     ticket, with_random_masks = read_sweep(tmp_path / "tickets.yaml").runs
     assert f"mast.mask_from={folder}" in ticket.overrides
     assert dict(ticket.options)["seed"] == 2
-    assert with_random_masks.id in {run.id for run in read_sweep(STUDY / "parts.yaml").runs}
+    assert with_random_masks.overrides == ("no_topology_evolution", "mast.sparsity=0.95")
 
     for run in (ticket, with_random_masks):
         make_record(run, tmp_path, RETURNS)

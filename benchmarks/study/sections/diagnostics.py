@@ -27,7 +27,8 @@ RETURNS = ("test_battle_won_mean", "test_return_mean")  # the score is the first
 
 def overestimation(study: Study) -> Section:
     """Values that the networks gave to test episodes beside the returns that followed."""
-    own = study.diagnostics[study.diagnostics.method.isin(METHODS)]
+    logged = study.of_first_alpha().diagnostics
+    own = logged[logged.method.isin(METHODS)]
     both = own[own.metric.isin([ESTIMATED, REALISED])]
     if both.empty:
         return Section(NOT_YET)
@@ -69,7 +70,8 @@ def overestimation(study: Study) -> Section:
 
 def dual_buffers(study: Study) -> Section:
     """How far the policy is from what it learns from, with one buffer and two."""
-    own = study.diagnostics[study.diagnostics.method.isin(["mast", ONE_BUFFER])]
+    logged = study.of_first_alpha().diagnostics
+    own = logged[logged.method.isin(["mast", ONE_BUFFER])]
     # Where both have been run.
     own = own.groupby("task").filter(lambda here: here.method.nunique() == 2)
     if own.empty:

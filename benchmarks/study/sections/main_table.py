@@ -22,7 +22,7 @@ from sections.study import (
 )
 from sections.wording import mean, share, table, times
 
-SWEEPS = ("main.yaml", "stock.yaml")
+SWEEPS = ("main.yaml", "first_alpha.yaml", "stock.yaml")
 WINDOWS = (20, 10, 5)  # evaluations; the first is that of a score
 AT_ONCE = (2.5, 4.5)  # runs at a time on the 4 cores; with two they take 0.6 of the time
 

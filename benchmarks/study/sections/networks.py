@@ -68,7 +68,8 @@ def agents(study: Study) -> Section:
     found = study.densities
     if found.empty:
         return Section(NOT_YET)
-    own = study.runs[study.runs.method == "mast per_agent"]
+    runs = study.of_first_alpha().runs
+    own = runs[runs.method == "mast per_agent"]
     tasks = sorted(found.task.unique())
     rows = [
         {"task": task, "agent": str(agent), "density": mean(cell.density), "runs": str(len(cell))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,11 @@ RANDOM = {
     "SimpleSpeakerListener-v0": -158.3,
 }
 NOT_YET = "Not run yet."
+# α of Soft Mellowmax by default until search/sharpness.yaml, as names of methods end with it.
+FIRST_ALPHA = " mast.alpha=1.0"
+NEW_ALPHA = " mast.alpha=10.0"
+FIRST_MAST = f"mast{FIRST_ALPHA}"
+_WITHOUT_ALPHA = ("mast no_soft_mellowmax", "mast mast.operator=mellowmax")
 _FIRST = {"results/tickets.yaml": "python benchmarks/study/tickets.py && "}  # makes the file
 
 
@@ -48,6 +53,18 @@ class Study:
         names = ("summary", "machines", "curves", "densities", "diagnostics", "search")
         runs, machines, *others = (read_table(folder / f"{name}.csv") for name in names)
         return cls(of_dense(runs.merge(machines, how="left")), *others)
+
+    def of_first_alpha(self) -> Study:
+        """The same as it was named when α was 1 by default: what has the new α says that instead.
+
+        The sections on MAST's parts are of those runs.
+        """
+        return replace(
+            self,
+            runs=_of_first_alpha(self.runs),
+            curves=_of_first_alpha(self.curves),
+            diagnostics=_of_first_alpha(self.diagnostics),
+        )
 
 
 @dataclass(frozen=True)
@@ -88,24 +105,33 @@ def of_dense(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(gain=gain, of_dense=gain / dense.reindex(keys).to_numpy())
 
 
+def _of_first_alpha(table: pd.DataFrame) -> pd.DataFrame:
+    method = table.method.astype(str)
+    first = method.str.endswith(FIRST_ALPHA)
+    new = method.str.startswith("mast") & ~first & ~method.isin(_WITHOUT_ALPHA)
+    return table.assign(method=method.where(~new, method + NEW_ALPHA).str.removesuffix(FIRST_ALPHA))
+
+
 def qmix(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of QMIX with 64 units."""
     return table[(table.algorithm == "qmix") & (table.hidden == 64)]
 
 
-def plain(
-    runs: pd.DataFrame, sparsities: tuple[float, ...] | None = (0.0, 0.9, 0.95)
-) -> pd.DataFrame:
-    """QMIX, 64 units, the methods of the main table; all sparsities with None."""
+def plain(runs: pd.DataFrame) -> pd.DataFrame:
+    """QMIX, 64 units, the methods and sparsities of the main table, MAST with both α."""
     own = qmix(runs)
-    own = own[own.method.isin(ORDER)]
-    return own if sparsities is None else own[own.sparsity.isin(sparsities)]
+    return own[own.method.isin([*ORDER, FIRST_MAST]) & own.sparsity.isin([0.0, 0.9, 0.95])]
 
 
 def cells(own: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame]]:
     """Method, sparsity and runs of each cell, in the order of the tables."""
     found = [(str(m), float(s), cell) for (m, s), cell in own.groupby(CELL)]
-    yield from sorted(found, key=lambda cell: (cell[1], ORDER.index(cell[0])))
+    yield from sorted(found, key=lambda cell: (cell[1], *_place(cell[0])))
+
+
+def _place(method: str) -> tuple[int, str]:
+    """In the order of the tables; a variant comes after what it is one of."""
+    return ORDER.index(method.removesuffix(FIRST_ALPHA)), method
 
 
 def of_same_seeds(own: pd.DataFrame, among: pd.DataFrame) -> pd.DataFrame:

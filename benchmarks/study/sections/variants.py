@@ -8,13 +8,27 @@ from matplotlib import rc_context
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import colours_of, draw_curve, draw_interval, legend_below, panels, title
 from sections.shares import paired_difference
-from sections.study import CELL, NOT_YET, Section, Study, caption, of_same_seeds, plain, qmix
+from sections.study import (
+    CELL,
+    FIRST_MAST,
+    NEW_ALPHA,
+    NOT_YET,
+    Section,
+    Study,
+    caption,
+    of_same_seeds,
+    qmix,
+)
 from sections.wording import mean, mean_interval, share, table
 
 AT = 0.95  # sparsity of parts.yaml
+CRITICAL = ("mast", FIRST_MAST, "rigl", "ss")  # of Fig. 8
+# The settings of search/sharpness.yaml, as search.csv has them.
+SHARPNESS = tuple(f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
 # As summary.csv has them, and as Fig. 16 does.
 OPERATORS = {
-    "mast": "soft_mellowmax",
+    f"mast{NEW_ALPHA}": "soft_mellowmax, α = 10",
+    "mast": "soft_mellowmax, α = 1",
     "mast mast.operator=mellowmax": "mellowmax",
     "mast mast.operator=softmax": "softmax",
     "mast no_soft_mellowmax": "max",
@@ -23,13 +37,13 @@ OPERATORS = {
 
 def critical(study: Study) -> Section:
     """Final score against sparsity, on the tasks that have more than 90 and 95 %."""
-    own = plain(study.runs, sparsities=None)
-    own = own[own.method.isin(["dense", "mast", "rigl", "ss"])]
+    own = qmix(study.runs)
+    own = own[own.method.isin(["dense", *CRITICAL])]
     own = own.groupby("task").filter(lambda task: task.sparsity.nunique() > 3)
     tasks = sorted(own.task.unique())
     if not tasks:
         return Section(NOT_YET)
-    colours = colours_of(("mast", "rigl", "ss"))
+    colours = colours_of(CRITICAL)
     with rc_context(STYLE):
         figure, [axes] = panels(1, len(tasks), 3.4, 3.2)
         for task, axis in zip(tasks, axes, strict=True):
@@ -58,18 +72,21 @@ def critical(study: Study) -> Section:
 
 def parts(study: Study) -> Section:
     """MAST without each of its parts."""
-    own = _beside_mast(study.runs, study.runs.method.str.startswith("mast no_"))
+    study = study.of_first_alpha()
+    method = study.runs.method
+    own = _beside_mast(study.runs, method.str.match("mast no_") & ~method.str.endswith(NEW_ALPHA))
     if own.empty:
         return Section(NOT_YET)
     rows = [
         {"task": task, "method": method, "sparsity": share(sparsity), **_beside(cell, own)}
         for (task, method, sparsity), cell in own.groupby(["task", *CELL])
     ]
-    return Section.of(table(rows), caption(own, "main.yaml", "parts.yaml"))
+    return Section.of(table(rows), caption(own, "first_alpha.yaml", "parts.yaml"))
 
 
 def operators(study: Study) -> Section:
     """MAST with each of the target operators."""
+    study = study.of_first_alpha()
     own = _beside_mast(study.runs, study.runs.method.isin(OPERATORS))
     if own.empty:
         return Section(NOT_YET)
@@ -92,7 +109,7 @@ def operators(study: Study) -> Section:
         axes[0].set_ylabel("test return")
         legend_below(figure, axes)
     return Section.of(
-        table(rows), caption(own, "main.yaml", "parts.yaml"),
+        table(rows), caption(own, "main.yaml", "first_alpha.yaml", "parts.yaml"),
         study_operators=("Learning curves by target operator", figure),
     )  # fmt: skip
 
@@ -102,15 +119,38 @@ def search(study: Study) -> Section:
     own = study.search
     if own.empty:
         return Section(NOT_YET)
+    settings = own.groupby(["task", "seed"]).method.transform("nunique")
     rows = []
-    for method, cell in own.groupby("method"):
-        row = {"operator": str(method).removeprefix("mast ").replace("mast.", "")}
+    for method, cell in own[settings == own.method.nunique()].groupby("method"):
+        row = {"operator": _setting(method)}
         for task, scores in cell.groupby("task").final:
             row[str(task)] = mean(scores)
         row["runs"] = str(len(cell))
         rows.append(row)
     minutes = f"{own.wall_s.sum() / 60:.0f} minutes of one core in all. "
-    return Section.of(table(rows), minutes + caption(own, "search/operator.yaml"))
+    sweeps = caption(own, "search/operator.yaml", "search/sharpness.yaml")
+    return Section.of(table(rows), *_again(own), minutes + sweeps)
+
+
+def _again(search: pd.DataFrame) -> list[str]:
+    """The two settings that were run on more seeds, and their difference by the same ones."""
+    first, new = (search[search.method == setting] for setting in SHARPNESS)
+    both = first.merge(new, on=["task", "seed"], suffixes=("", "_new"))
+    rows = [
+        {
+            "task": task,
+            **{_setting(name): mean_interval(here[column])
+               for name, column in zip(SHARPNESS, ("final", "final_new"), strict=True)},
+            "difference [95 %]": mean_interval(here.final_new - here.final),
+            "not lower on": f"{(here.final_new >= here.final).sum()} of {len(here)} seeds",
+        }
+        for task, here in both.groupby("task")
+    ]  # fmt: skip
+    return [table(rows)] if rows else []
+
+
+def _setting(method: object) -> str:
+    return str(method).removeprefix("mast ").replace("mast.", "")
 
 
 def others(study: Study) -> Section:
@@ -134,7 +174,7 @@ def others(study: Study) -> Section:
 def _beside_mast(runs: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
     """Wanted runs of QMIX with 64 units, and MAST's at 95 % by the seeds of any of them."""
     mast = runs.method == "mast"
-    own = qmix(runs[(wanted & ~mast) | (mast & (runs.sparsity == AT))])
+    own = qmix(runs[(wanted | mast) & runs.sparsity.isin([AT, 0.0])])
     return of_same_seeds(own, own[own.method != "mast"])
 
 
