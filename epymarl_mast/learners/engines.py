@@ -63,7 +63,7 @@ class HostEngine:
         mixed: Tensor = agent_values if mixer is None else mixer(agent_values, state)
         return mixed
 
-    def mix_freely(self, mixer: Any, utilities: Tensor, state: Tensor) -> Tensor:
+    def mix_unrestricted(self, mixer: Any, utilities: Tensor, state: Tensor) -> Tensor:
         """Joint value (B, T, 1) of utilities (B, T, N, E) by weighted QMIX's unrestricted mixer."""
         mixed: Tensor = mixer(utilities, state)
         return mixed

@@ -42,7 +42,7 @@ class SparseEngine(HostEngine):
         self._vectors: Vectors = {}
         self._agents: dict[nn.Module, list[SparseAgent]] = {}
         self._mixers: dict[nn.Module, SparseMixer | None] = {}
-        self._free_mixers: dict[nn.Module, SparseFeedForward] = {}
+        self._unrestricted: dict[nn.Module, SparseFeedForward] = {}
 
     def follow(self, masks: Mapping[str, Tensor], vectors: Vectors) -> None:
         self._vectors = vectors
@@ -52,7 +52,7 @@ class SparseEngine(HostEngine):
             self._patterns[network][parameter] = SparseMatrix.from_mask(mask)
         self._agents.clear()
         self._mixers.clear()
-        self._free_mixers.clear()
+        self._unrestricted.clear()
 
     def of_dense_gradients(self, vectors: Vectors) -> HostEngine:
         if sum(vector.tensor.numel() for vector in vectors.values()) > _ALL_KEPT_UP_TO:
@@ -78,14 +78,14 @@ class SparseEngine(HostEngine):
             return super().mix(mixer, agent_values, state)
         return kept(agent_values, state)
 
-    def mix_freely(self, mixer: Any, utilities: Tensor, state: Tensor) -> Tensor:
+    def mix_unrestricted(self, mixer: Any, utilities: Tensor, state: Tensor) -> Tensor:
         patterns = self._patterns["central_mixer"]
         if not patterns:  # torch's products of whole matrices this wide are as fast
-            return super().mix_freely(mixer, utilities, state)
-        if mixer not in self._free_mixers:
+            return super().mix_unrestricted(mixer, utilities, state)
+        if mixer not in self._unrestricted:
             weights, vector = dict(mixer.named_parameters()), self._vectors.get(mixer)
-            self._free_mixers[mixer] = SparseFeedForward(weights, patterns, vector)
-        return self._free_mixers[mixer](utilities.flatten(2), state)
+            self._unrestricted[mixer] = SparseFeedForward(weights, patterns, vector)
+        return self._unrestricted[mixer](utilities.flatten(2), state)
 
     def value_of_actions(
         self, mixer: Any, values: Tensor, actions: Tensor, state: Tensor

@@ -64,7 +64,9 @@ class MastWqmixLearner(MastQLearner):
             chosen = operated.unsqueeze(3)  # (B, T, N, E)
         else:
             chosen = _pick(target_q[:, 1:], greedy_actions(online_q, available))
-        return self.engine.mix_freely(self.target_central_mixer, chosen, update.data.state[:, 1:])
+        return self.engine.mix_unrestricted(
+            self.target_central_mixer, chosen, update.data.state[:, 1:]
+        )
 
     def loss(
         self, update: Update, target: Tensor, td_error: Tensor, mask: Tensor
@@ -73,7 +75,7 @@ class MastWqmixLearner(MastQLearner):
         utilities = self._unflatten(flat)[:, :-1]
         taken = _pick(utilities, update.data.actions)  # (B, T, N, E)
         state = update.data.state[:, :-1]
-        central_values = update.engine.mix_freely(self.central_mixer, taken, state)
+        central_values = update.engine.mix_unrestricted(self.central_mixer, taken, state)
         central_error = (central_values - target) * mask
         with torch.no_grad():
             weights = self.weights(update, target, td_error)
@@ -99,7 +101,7 @@ class MastWqmixLearner(MastQLearner):
             data = update.data
             greedy = greedy_actions(update.q_values[:, :-1].detach(), data.available[:, :-1])
             chosen = _pick(update.kept["target_utilities"][:, :-1], greedy)
-            value_of_greedy = self.engine.mix_freely(
+            value_of_greedy = self.engine.mix_unrestricted(
                 self.target_central_mixer, chosen, data.state[:, :-1]
             )
             taken_is_greedy = (greedy == data.actions).all(dim=2)  # (B, T, 1)
@@ -113,7 +115,7 @@ class MastWqmixLearner(MastQLearner):
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
-        known = isinstance(self.central_mixer, FeedForwardMixer)
+        known = type(self.central_mixer) is FeedForwardMixer
         return () if known and self.options.topology != "dense" else ("central_mixer",)
 
     def _unflatten(self, flat: Tensor) -> Tensor:
