@@ -88,6 +88,7 @@ def operators(study: Study) -> Section:
     """MAST with each of the target operators."""
     study = study.of_first_alpha()
     own = _beside_mast(study.runs, study.runs.method.isin(OPERATORS))
+    own = of_same_seeds(own, own[~own.method.isin(["mast", f"mast{NEW_ALPHA}"])])
     if own.empty:
         return Section(NOT_YET)
     own = own.assign(operator=own.method.map(OPERATORS))
