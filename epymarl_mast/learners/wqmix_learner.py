@@ -116,7 +116,7 @@ class MastWqmixLearner(MastQLearner):
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
         known = type(self.central_mixer) is FeedForwardMixer
-        return () if known and self.options.topology != "dense" else ("central_mixer",)
+        return () if known and self.masks_of("central_mixer") else ("central_mixer",)
 
     def _unflatten(self, flat: Tensor) -> Tensor:
         """Utilities (B, T+1, N, U, E) from an unrestricted agent's outputs (B, T+1, N, U*E)."""

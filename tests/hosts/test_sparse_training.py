@@ -72,6 +72,7 @@ CASES = {
     "per-agent-ids": ({"sparsity": 0.8}, {**PER_AGENT, "obs_last_action": False}),
     "iql-ff": ({"sparsity": 0.95}, {"mixer": None, "use_rnn": False}),
     "ow": ({}, {"algorithm": "mast_ow_qmix", "target_update_interval_or_tau": 0.1}),
+    "ow-dense-central": ({"central_mixer_sparsity": 0.0}, {"algorithm": "mast_ow_qmix"}),
     "ow-per-agent": ({}, {"algorithm": "mast_ow_qmix", **PER_AGENT}),
     "cw": ({}, {"algorithm": "mast_cw_qmix", "target_update_interval_or_tau": 3}),
     "cw-atten-vdn-ff": (

@@ -123,7 +123,7 @@ def test_products(density, spread):
     loops.back_relu(
         turned, columns, spread, flat_g, 0, flat_x, 0, dx_relu.ravel(), 0, d_values
     )  # fmt: skip
-    loops.back_weights(turned, spread, flat_g, 0, flat_x, 0, d_values)
+    loops.back_weights(turned, columns, spread, flat_g, 0, flat_x, 0, d_values)
     loops.back_bias(rows, flat_g, 0, d_bias)
 
     np.testing.assert_allclose(y, dense @ x + bias[:, None], atol=1e-4)
