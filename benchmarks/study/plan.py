@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
+from epymarl_mast.overrides import overrides_dir
 from epymarl_mast.sweep.plan import Run, read_sweep
 
 HERE = Path(__file__).parent
@@ -60,6 +63,27 @@ def method_of(run: Run) -> str:
 def is_diagnostic(run: Run) -> bool:
     """Whether a run is there for what it logs: it repeats one of another sweep, which counts."""
     return any(key.startswith("mast.log_") for key, _ in run.options)
+
+
+def is_of(run: Run, config: Mapping[str, Any]) -> bool:
+    """Whether a record's configuration has the run's α of Soft Mellowmax, if its targets use one.
+
+    A run is known by what is unlike the defaults, and that of α has changed.
+
+    Args:
+        run: of a sweep.
+        config: of a record with its label, flat.
+    """
+    if config.get("mast.operator") not in ("soft_mellowmax", "softmax"):
+        return True
+    given = [word.partition("=")[2] for word in run.overrides if word.startswith("mast.alpha=")]
+    return float(config["mast.alpha"]) == float(given[0] if given else _default_alpha(run.config))
+
+
+@lru_cache
+def _default_alpha(config: str) -> float:
+    text = (overrides_dir() / "algs" / f"{config}.yaml").read_text(encoding="utf-8")
+    return float(yaml.safe_load(text)["mast"]["alpha"])
 
 
 def listed(run: Run) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 from machines import machine_of, spans
-from plan import CELL, HERE, SEARCH, cell_of, is_diagnostic, read_table, runs_of, sweeps
+from plan import CELL, HERE, SEARCH, cell_of, is_diagnostic, is_of, read_table, runs_of, sweeps
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record
@@ -67,7 +67,9 @@ def main() -> None:
     tried = {f"sweep-{run.id}": run for run in runs_of(SEARCH.glob("*.yaml"))}
     found = [summary(run, record) for run, record in finished(results / SEARCH.name, tried)]
     _update(tables / "search.csv", pd.DataFrame(found, columns=COLUMNS), CELL)
-    print(f"{len(summaries)} runs of {sum(not is_diagnostic(run) for run in runs.values())}, and "
+    planned = [tuple(cell_of(r).values()) for r in runs.values() if not is_diagnostic(r)]
+    done = pd.MultiIndex.from_frame(summaries[CELL]).isin(planned).sum()
+    print(f"{done} runs of {len(planned)}, {len(summaries) - done} of earlier plans, and "
           f"{len(table[DIAGNOSED].drop_duplicates())} of "
           f"{sum(map(is_diagnostic, runs.values()))} for diagnostics")  # fmt: skip
 
@@ -84,7 +86,13 @@ def finished(results: Path, runs: dict[str, Run]) -> Iterator[tuple[Run, Record]
     names = {WIN_RATE, RETURN, *COSTS, *_DENSITIES, *DIAGNOSTICS}
     found = list(read_folder(results, names))
     complete, metrics, findings = usable(found, None)
-    own = [record for record in complete if str(record.config.get("label")) in runs]
+    own = []
+    for record in complete:
+        run = runs.get(str(record.config.get("label")))
+        if run is not None and is_of(run, record.config):
+            own.append(record)
+        elif run is not None:
+            print(f"{record.source}: another mast.alpha (left out)", file=sys.stderr)
     labels = [str(record.config["label"]) for record in own]
     chosen = select(own, labels, metrics, findings, LAST)
     for finding in chosen.findings:

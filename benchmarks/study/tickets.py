@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import yaml
-from plan import HERE, cell_of, listed, read_table
+from plan import HERE, cell_of, is_of, listed, read_table
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import Record
@@ -39,7 +39,9 @@ def main() -> None:
     pairs = defaultdict(list)
     for record in sorted(finished(results), key=lambda record: record.seed):
         run = runs.get(str(record.config.get("label")))
-        if run is not None and (task := cell_of(run)["task"]) in tasks:
+        if run is None or not is_of(run, record.config):
+            continue
+        if (task := cell_of(run)["task"]) in tasks:
             pairs[task].append((winning(run, record), replace(run, overrides=RANDOM)))
     first = []
     for task, found in pairs.items():

@@ -94,7 +94,7 @@ class MastQLearner:
         if self.options.tiny:
             say(logger, f"mast.tiny: {args.mast_tiny.said}")
         for what in self.computed_by_torch if self.engine.gradient_is_masked else ():
-            say(logger, f"mast.engine: masked torch for {what}, which has no kernel")
+            say(logger, f"mast.engine: masked torch for {what}")
         self.training_steps = 0
         self.last_target_update_step = 0
         self.log_stats_t = -args.learner_log_interval - 1

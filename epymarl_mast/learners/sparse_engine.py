@@ -80,7 +80,7 @@ class SparseEngine(HostEngine):
 
     def mix_unrestricted(self, mixer: Any, utilities: Tensor, state: Tensor) -> Tensor:
         patterns = self._patterns["central_mixer"]
-        if not patterns:  # torch's products of whole matrices this wide are as fast
+        if not patterns:
             return super().mix_unrestricted(mixer, utilities, state)
         if mixer not in self._unrestricted:
             weights, vector = dict(mixer.named_parameters()), self._vectors.get(mixer)

@@ -24,6 +24,9 @@ from epymarl_mast.learners.regression import greedy_actions
 from epymarl_mast.learners.second_agents import SecondAgents
 from epymarl_mast.schemas import WqmixOptions
 
+# Share of the unrestricted mixer's weights; with more, torch's dense products are faster.
+_KEPT_UP_TO = 0.5
+
 
 class MastWqmixLearner(MastQLearner):
     """OW-QMIX or CW-QMIX by ``mast.weighting``; registered as ``mast_wqmix_learner``."""
@@ -109,14 +112,17 @@ class MastWqmixLearner(MastQLearner):
         return torch.where(full, 1.0, self.options.small_weight)
 
     def follow_masks(self) -> None:
-        compressed = () if self.computed_by_torch else ("central_mixer",)
+        masks = self.masks_of("central_mixer")
+        kept = sum(int(mask.sum()) for mask in masks.values())
+        few = kept <= _KEPT_UP_TO * sum(mask.numel() for mask in masks.values())
+        self._compressed = type(self.central_mixer) is FeedForwardMixer and bool(masks) and few
+        compressed = ("central_mixer",) if self._compressed else ()
         self.engine.follow(self.masks_of("agent", "mixer", *compressed), self.trained.vectors)
         self.central.follow(self.engine, self.masks_of("central_agent"), self.trained.vectors)
 
     @property
     def computed_by_torch(self) -> tuple[str, ...]:
-        known = type(self.central_mixer) is FeedForwardMixer
-        return () if known and self.masks_of("central_mixer") else ("central_mixer",)
+        return () if self._compressed else ("central_mixer",)
 
     def _unflatten(self, flat: Tensor) -> Tensor:
         """Utilities (B, T+1, N, U, E) from an unrestricted agent's outputs (B, T+1, N, U*E)."""

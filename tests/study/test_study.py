@@ -307,6 +307,26 @@ def test_runs_that_log_more_are_not_counted_again(summarise, tmp_path, monkeypat
     ]
 
 
+def test_records_with_the_first_alpha_are_no_runs_of_today(
+    summarise, tickets, tmp_path, monkeypatch, capsys
+):
+    folder = make_record(main_run(), tmp_path, RETURNS)
+    config = json.loads((folder / "config.json").read_text())
+    config["mast"] |= {"operator": "soft_mellowmax", "alpha": 1.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
+    assert written["summary.csv"].empty
+    assert f"{folder}: another mast.alpha (left out)" in capsys.readouterr().err
+    tickets.main()
+    assert capsys.readouterr().out.startswith("0 tickets")
+    (tmp_path / "tickets.yaml").unlink()  # a sweep of no runs
+
+    config["mast"] |= {"alpha": 10.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
+    assert written["summary.csv"].method.tolist() == ["mast"]
+
+
 def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp_path, monkeypatch):
     folder = make_record(main_run(seed=2), tmp_path, RETURNS)
     make_record(main_run(seed=2, task="Spread"), tmp_path, RETURNS)  # parts.yaml has none of it

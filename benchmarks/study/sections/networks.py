@@ -58,7 +58,7 @@ def tickets(study: Study) -> Section:
         legend_below(figure, grid.flat[: len(tasks)])
     return Section.of(
         table(rows),
-        caption(own, "main.yaml", "parts.yaml", "results/tickets.yaml"),
+        caption(own, "main.yaml", "results/tickets.yaml"),
         study_tickets=("Learning curves of tickets", figure),
     )
 

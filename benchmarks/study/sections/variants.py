@@ -65,7 +65,7 @@ def critical(study: Study) -> Section:
         for (task, method, sparsity), cell in own.groupby(["task", *CELL])
     ]
     return Section.of(
-        table(rows), caption(own, "main.yaml", "sparsities.yaml"),
+        table(rows), caption(own, "main.yaml", "first_alpha.yaml", "sparsities.yaml"),
         study_sparsity=("Final score against sparsity", figure),
     )  # fmt: skip
 

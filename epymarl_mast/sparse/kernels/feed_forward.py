@@ -134,7 +134,7 @@ class _Mix(torch.autograd.Function):
     def forward(
         ctx: Any, network: SparseFeedForward, utilities: Tensor, state: Tensor, *leaves: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(*leaves)
+        ctx.save_for_backward(utilities, state, *leaves)
         outputs, ctx.saved = network.forward(utilities, state)
         ctx.network = network
         return outputs
