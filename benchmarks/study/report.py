@@ -32,6 +32,7 @@ BLOCKS: dict[str, Callable[[Study], Section]] = {
     "dual_buffers": diagnostics.dual_buffers,
     "tickets": networks.tickets,
     "agents": networks.agents,
+    "interval": variants.interval,
     "others": variants.others,
     "search": variants.search,
 }

@@ -1,4 +1,4 @@
-"""Sparsities (Fig. 8), MAST without its parts, target operators (Fig. 16), other algorithms."""
+"""Sparsities (Fig. 8), MAST without its parts, operators (Fig. 16), Δ_m, other algorithms."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sections.wording import mean, mean_interval, share, table
 
 AT = 0.95  # sparsity of parts.yaml
 CRITICAL = ("mast", FIRST_MAST, "rigl", "ss")  # of Fig. 8
+INTERVAL = " mast.topology_interval=25"  # of interval.yaml
 # The settings of search/sharpness.yaml, as search.csv has them.
 SHARPNESS = tuple(f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
 # As summary.csv has them, and as Fig. 16 does.
@@ -152,6 +153,28 @@ def _again(search: pd.DataFrame) -> list[str]:
 
 def _setting(method: object) -> str:
     return str(method).removeprefix("mast ").replace("mast.", "")
+
+
+def interval(study: Study) -> Section:
+    """A topology interval in proportion to MPE's updates, beside the default's same seeds."""
+    runs = qmix(study.runs)
+    runs = runs[runs.sparsity == AT]
+    scaled = runs[runs.method.str.endswith(INTERVAL)]
+    if scaled.empty:
+        return Section(NOT_YET)
+    rows, both = [], [scaled]
+    for (task, name), cell in scaled.groupby(["task", "method"]):
+        method = name.removesuffix(INTERVAL)
+        default = of_same_seeds(runs[runs.method == method], cell)
+        both.append(default)
+        rows += [{
+            "task": task, "method": method,
+            "Δ_m = 200 [95 %]": mean_interval(default.final),
+            "Δ_m = 25 [95 %]": mean_interval(cell.final),
+            "difference, of dense [95 %]": paired_difference(cell, default),
+            "seeds": str(len(default)),
+        }]  # fmt: skip
+    return Section.of(table(rows), caption(pd.concat(both), "main.yaml", "interval.yaml"))
 
 
 def others(study: Study) -> Section:
