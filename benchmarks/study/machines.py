@@ -21,17 +21,19 @@ def spans(results: Path) -> list[Span]:
     return [span for record in records if (span := _span(record)) is not None]
 
 
-def machine_of(source: str, others: Sequence[Span]) -> dict[str, Any]:
-    """``cpu``, and ``at_once``: how many runs there were at a time, on average, this one included.
+def machine_of(source: str, others: Sequence[Span], cores: int | None) -> dict[str, Any]:
+    """``cpu``, ``cores``, and ``at_once``: runs at a time, on average, this one included.
 
     Args:
         source: the run's folder.
         others: all runs of the machine, this one among them.
+        cores: of the machine; records do not say.
     """
     record = _read(Path(source))
     own = _span(record)
     at_once = None if own is None else round(_at_once(own, others), 1)
-    return {"cpu": str(record["host"].get("cpu", "unknown")), "at_once": at_once}
+    cpu = str(record["host"].get("cpu", "unknown"))
+    return {"cpu": cpu, "cores": cores, "at_once": at_once}
 
 
 def _at_once(own: Span, others: Sequence[Span]) -> float:

@@ -8,6 +8,7 @@ Rows of runs that are not in the results, as those of another machine, stay as t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ COLUMNS = [
     *CELL, "final", "steps", "wall_s", "flops_train_ratio", "flops_test_ratio", "size_ratio",
     "commit",
 ]  # fmt: skip
-MACHINE = ["cpu", "at_once"]
+MACHINE = ["cpu", "cores", "at_once"]
 _DENSITIES = {f"mast_density_agent_{agent}": agent for agent in range(8)}
 DIAGNOSTICS = [
     "mast_value_estimated", "mast_value_realised",
@@ -42,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="of what ran the results")
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
     runs = {f"sweep-{run.id}": run for run in runs_of(sweeps(results))}
@@ -53,7 +55,7 @@ def main() -> None:
             diagnostics.extend(diagnosis(row, record))
             continue
         rows.append(row)
-        machines.append({**cell_of(run), **machine_of(record.source, running)})
+        machines.append({**cell_of(run), **machine_of(record.source, running, arguments.cores)})
         curves.extend(curve(row, record))
         densities.extend(agent_densities(row, record))
     summaries = _update(tables / "summary.csv", pd.DataFrame(rows, columns=COLUMNS), CELL)

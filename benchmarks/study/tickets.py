@@ -48,9 +48,14 @@ def main() -> None:
         here = {cell_of(ticket)["seed"] for ticket, _ in found}
         room = max(0, A_TASK - len(elsewhere[task] - here))
         first += [listed(ticket) for pair in found[:room] for ticket in pair]
+    file = results / "tickets.yaml"
+    if not first:  # which no sweep can be
+        file.unlink(missing_ok=True)
+        print(f"no tickets: no MAST run of main.yaml that ended in {results} is still wanted")
+        return
     plan = {"host": "pymarlzooplus", "results": str(results), "runs": first}
-    (results / "tickets.yaml").write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    print(f"{len(first) // 2} tickets, and as many random masks, in {results / 'tickets.yaml'}")
+    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    print(f"{len(first) // 2} tickets, and as many random masks, in {file}")
 
 
 def made(tables: Path) -> dict[str, set[int]]:

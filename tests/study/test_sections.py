@@ -36,7 +36,7 @@ def modules():
 
 
 SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0, "cpu": "x",
-          "at_once": 4.0,
+          "cores": 4, "at_once": 4.0,
           "size_ratio": 0.05, "flops_train_ratio": 0.05, "flops_test_ratio": 0.05}  # fmt: skip
 RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
 CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
@@ -179,30 +179,37 @@ def test_mast_is_compared_with_others_by_common_seeds(modules, make_study):
     assert row["tasks on which MAST's mean is higher"] == "1 of 2"
 
 
-def test_wall_times_are_means_over_tasks_of_one_machine(modules, make_study):
-    slow, fast = {"cpu": "slow", "wall_s": 600.0}, {"cpu": "fast", "wall_s": 60.0}
+def test_wall_times_are_means_over_tasks_of_each_machine_that_has_stock(modules, make_study):
+    two = {"cores": 2, "at_once": 2.0, "wall_s": 600.0}
+    other = {"cores": 8, "at_once": 8.0, "wall_s": 1.0}  # no stock on b
     study = make_study(
         [
-            ("a", "stock", 0.0, 1, 0.8, slow),
-            ("a", "stock", 0.0, 2, 0.8, {**fast, "wall_s": 120.0}),
-            ("a", "stock", 0.0, 3, 0.8, {**fast, "wall_s": 360.0}),
-            ("b", "stock", 0.0, 1, 0.8, fast),
-            ("a", "dense", 0.0, 1, 0.8, slow), ("b", "dense", 0.0, 1, 0.8, fast),
-            ("a", "mast", 0.9, 1, 0.8, slow), ("a", "mast", 0.9, 2, 0.8, {**fast, "wall_s": 120.0}),
-            ("b", "mast", 0.9, 1, 0.8, {**fast, "wall_s": 12.0}),
+            ("a", "stock", 0.0, 1, 0.8, {"wall_s": 120.0}),
+            ("a", "stock", 0.0, 2, 0.8, {"wall_s": 360.0}), ("b", "stock", 0.0, 1, 0.8),
+            ("a", "stock", 0.0, 3, 0.8, two), ("b", "stock", 0.0, 3, 0.8, two),
+            ("a", "stock", 0.0, 4, 0.8, other),
+            ("b", "dense", 0.0, 1, 0.8),
+            ("a", "dense", 0.0, 3, 0.8, two), ("b", "dense", 0.0, 3, 0.8, two),
+            ("a", "mast", 0.9, 1, 0.8, {"wall_s": 120.0}),
+            ("b", "mast", 0.9, 1, 0.8, {"wall_s": 12.0}),
+            ("a", "mast", 0.9, 3, 0.8, {**two, "wall_s": 300.0}), ("b", "mast", 0.9, 4, 0.8, other),
+            ("a", "mast", 0.95, 3, 0.8, {**two, "wall_s": 300.0}),
+            ("b", "mast", 0.95, 3, 0.8, {**two, "wall_s": 150.0}),
         ]
     )  # fmt: skip
     found = cells_of(modules["main_table"].costs(study))
-    assert found["stock", "dense"]["wall time, of stock dense"] == "1.00"
-    mast = found["mast", "90 %"]
-    assert mast["wall time, of stock dense"] == "0.35"  # of 120/240 and 12/60
-    assert (mast["minutes"], mast["runs timed"], mast["FLOPs, acting"]) == (
-        "1.1",
-        "2",
-        "0.050 (20×)",
-    )
-    assert mast["of our dense"] == "–"  # which the fast one has not run on a
-    assert found["dense", "dense"]["minutes"] == "–"
+    assert found["mast", "90 %"] == {
+        "method": "mast", "sparsity": "90 %", "size": "0.050 (20×)",
+        "FLOPs, training": "0.050 (20×)", "FLOPs, acting": "0.050 (20×)",
+        "4 cores: minutes": "1.1",
+        "4 cores: of stock dense": "0.35",  # of 120/240 and 12/60
+        "4 cores: runs timed": "2",  # and our dense has not run on a
+        "2 cores: minutes": "–", "2 cores: of stock dense": "–", "2 cores: of our dense": "–",
+        "2 cores: runs timed": "1",
+    }  # fmt: skip
+    assert found["mast", "95 %"]["2 cores: of our dense"] == "0.38"
+    assert found["dense", "dense"]["4 cores: minutes"] == "–"
+    assert found["stock", "dense"]["4 cores: of stock dense"] == "1.00"
 
 
 @pytest.mark.parametrize("at_once", [1.9, 5.2, None])
@@ -215,7 +222,8 @@ def test_runs_beside_fewer_or_more_others_are_not_timed(modules, make_study, at_
         ]
     )  # fmt: skip
     mast = cells_of(modules["main_table"].costs(study))["mast", "90 %"]
-    assert (mast["wall time, of stock dense"], mast["runs timed"]) == ("0.50", "1")
+    assert mast["4 cores: of stock dense"] == "0.50"
+    assert mast["4 cores: runs timed"] == "1"
 
 
 def test_windows_are_the_last_evaluations(modules, make_study, monkeypatch):

@@ -25,7 +25,7 @@ from sections.wording import mean, share, table, times
 SWEEPS = ("main.yaml", "first_alpha.yaml", "stock.yaml")
 _NEW_ALPHA = ("main.yaml", "stock.yaml")  # without MAST's first one
 WINDOWS = (20, 10, 5)  # evaluations; the first is that of a score
-AT_ONCE = (2.5, 4.5)  # runs at a time on the 4 cores; with two they take 0.6 of the time
+BUSY = (0.62, 1.13)  # runs at a time, of the cores; two on four take 0.6 of the time of four
 
 
 def main_table(study: Study) -> Section:
@@ -88,24 +88,48 @@ def differences(study: Study) -> Section:
 def costs(study: Study) -> Section:
     """What a method costs."""
     own = plain(study.runs)
-    stock, dense = (own[own.method == method] for method in ("stock", "dense"))
-    rows = []
-    for method, sparsity, cell in cells(own):
-        row = {
+    machines = _machines(own)
+    rows = [
+        {
             **_names(method, sparsity),
             "size": times(cell.size_ratio.mean()),
             "FLOPs, training": times(cell.flops_train_ratio.mean()),
             "FLOPs, acting": times(cell.flops_test_ratio.mean()),
+            **{name: text for runs in machines for name, text in _times(cell, runs).items()},
         }
-        timed = [_timed(runs, _cpu(stock)) for runs in (cell, stock, dense)]
-        minutes = [runs.groupby("task").wall_s.mean().reindex(own.task.unique()) / 60
-                   for runs in timed]  # fmt: skip
-        row["minutes"] = _mean(minutes[0], ".1f")
-        row["wall time, of stock dense"] = _mean(minutes[0] / minutes[1], ".2f")
-        row["of our dense"] = _mean(minutes[0] / minutes[2], ".2f")
-        row["runs timed"] = str(len(timed[0]))
-        rows.append(row)
+        for method, sparsity, cell in cells(own)
+    ]
     return Section.of(table(rows), caption(own, *SWEEPS)) if rows else Section(NOT_YET)
+
+
+def _machines(own: pd.DataFrame) -> list[pd.DataFrame]:
+    """The runs of each machine that can be compared, if it has stock on every task.
+
+    Those beside which about as many others ran as it has cores.
+    """
+    busy = own[(own.at_once / own.cores).between(*BUSY)]
+    return [
+        runs
+        for _, runs in sorted(busy.groupby(["cpu", "cores"]), key=lambda machine: -len(machine[1]))
+        if runs[runs.method == "stock"].task.nunique() == own.task.nunique()
+    ]
+
+
+def _times(cell: pd.DataFrame, runs: pd.DataFrame) -> dict[str, str]:
+    """Wall time of a method on one machine, the mean over tasks, and beside that of dense ones."""
+    own = runs.loc[runs.index.intersection(cell.index)]
+    minutes, stock, dense = (
+        a.groupby("task").wall_s.mean().reindex(runs.task.unique()) / 60
+        for a in (own, runs[runs.method == "stock"], runs[runs.method == "dense"])
+    )
+    on = f"{runs.cores.iloc[0]:g} cores"
+    of_dense = {} if dense.isna().any() else {f"{on}: of our dense": _mean(minutes / dense, ".2f")}
+    return {
+        f"{on}: minutes": _mean(minutes, ".1f"),
+        f"{on}: of stock dense": _mean(minutes / stock, ".2f"),
+        **of_dense,
+        f"{on}: runs timed": str(len(own)),
+    }
 
 
 def windows(study: Study) -> Section:
@@ -169,16 +193,6 @@ def _seeds(cell: pd.DataFrame) -> str:
     """How many, of all tasks alike or from fewest to most."""
     counts = cell.groupby("task").seed.nunique()
     return f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
-
-
-def _cpu(stock: pd.DataFrame) -> pd.Index[str]:
-    """The CPU of most stock runs, alone: wall times are compared on it."""
-    return stock.cpu.value_counts().index[:1]
-
-
-def _timed(runs: pd.DataFrame, cpu: pd.Index[str]) -> pd.DataFrame:
-    """Those whose wall times can be compared: with about as many others on the same CPU."""
-    return runs[runs.cpu.isin(cpu) & runs.at_once.between(*AT_ONCE)]
 
 
 def _mean(of_tasks: pd.Series[float], style: str) -> str:
