@@ -201,15 +201,15 @@ def test_wall_times_are_means_over_tasks_of_each_machine_that_has_stock(modules,
     assert found["mast", "90 %"] == {
         "method": "mast", "sparsity": "90 %", "size": "0.050 (20×)",
         "FLOPs, training": "0.050 (20×)", "FLOPs, acting": "0.050 (20×)",
-        "4 cores: minutes": "1.1",
-        "4 cores: of stock dense": "0.35",  # of 120/240 and 12/60
-        "4 cores: runs timed": "2",  # and our dense has not run on a
-        "2 cores: minutes": "–", "2 cores: of stock dense": "–", "2 cores: of our dense": "–",
-        "2 cores: runs timed": "1",
+        "x, 4 cores: minutes": "1.1",
+        "x, 4 cores: of stock dense": "0.35",  # of 120/240 and 12/60
+        "x, 4 cores: runs timed": "2",  # and our dense has not run on a
+        "x, 2 cores: minutes": "–", "x, 2 cores: of stock dense": "–", "x, 2 cores: of our dense": "–",
+        "x, 2 cores: runs timed": "1",
     }  # fmt: skip
-    assert found["mast", "95 %"]["2 cores: of our dense"] == "0.38"
-    assert found["dense", "dense"]["4 cores: minutes"] == "–"
-    assert found["stock", "dense"]["4 cores: of stock dense"] == "1.00"
+    assert found["mast", "95 %"]["x, 2 cores: of our dense"] == "0.38"
+    assert found["dense", "dense"]["x, 4 cores: minutes"] == "–"
+    assert found["stock", "dense"]["x, 4 cores: of stock dense"] == "1.00"
 
 
 @pytest.mark.parametrize("at_once", [1.9, 5.2, None])
@@ -222,8 +222,8 @@ def test_runs_beside_fewer_or_more_others_are_not_timed(modules, make_study, at_
         ]
     )  # fmt: skip
     mast = cells_of(modules["main_table"].costs(study))["mast", "90 %"]
-    assert mast["4 cores: of stock dense"] == "0.50"
-    assert mast["4 cores: runs timed"] == "1"
+    assert mast["x, 4 cores: of stock dense"] == "0.50"
+    assert mast["x, 4 cores: runs timed"] == "1"
 
 
 def test_windows_are_the_last_evaluations(modules, make_study, monkeypatch):

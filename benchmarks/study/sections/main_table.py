@@ -122,7 +122,7 @@ def _times(cell: pd.DataFrame, runs: pd.DataFrame) -> dict[str, str]:
         a.groupby("task").wall_s.mean().reindex(runs.task.unique()) / 60
         for a in (own, runs[runs.method == "stock"], runs[runs.method == "dense"])
     )
-    on = f"{runs.cores.iloc[0]:g} cores"
+    on = f"{runs.cpu.iloc[0]}, {runs.cores.iloc[0]:g} cores"
     of_dense = {} if dense.isna().any() else {f"{on}: of our dense": _mean(minutes / dense, ".2f")}
     return {
         f"{on}: minutes": _mean(minutes, ".1f"),
