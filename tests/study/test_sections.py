@@ -204,7 +204,8 @@ def test_wall_times_are_means_over_tasks_of_each_machine_that_has_stock(modules,
         "x, 4 cores: minutes": "1.1",
         "x, 4 cores: of stock dense": "0.35",  # of 120/240 and 12/60
         "x, 4 cores: runs timed": "2",  # and our dense has not run on a
-        "x, 2 cores: minutes": "–", "x, 2 cores: of stock dense": "–", "x, 2 cores: of our dense": "–",
+        "x, 2 cores: minutes": "–", "x, 2 cores: of stock dense": "–",
+        "x, 2 cores: of our dense": "–",
         "x, 2 cores: runs timed": "1",
     }  # fmt: skip
     assert found["mast", "95 %"]["x, 2 cores: of our dense"] == "0.38"
