@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from epymarl_mast.overrides import overrides_dir
+from epymarl_mast.overrides import read_yaml, shipped_algorithms
 from epymarl_mast.sweep.plan import Run, read_sweep
 
 HERE = Path(__file__).parent
@@ -49,6 +49,12 @@ def cell_of(run: Run) -> dict[str, Any]:
     }
 
 
+def key_of(run: Run) -> tuple[Any, ...]:
+    """What tells a run's row from others, in the order of ``CELL``."""
+    cell = cell_of(run)
+    return tuple(cell[name] for name in CELL)
+
+
 def method_of(run: Run) -> str:
     """``stock``, a baseline's name, or ``mast`` with what is unlike its defaults."""
     if not run.config.startswith("mast_"):
@@ -82,11 +88,26 @@ def is_of(run: Run, config: Mapping[str, Any]) -> bool:
 
 @lru_cache
 def _default_alpha(config: str) -> float:
-    text = (overrides_dir() / "algs" / f"{config}.yaml").read_text(encoding="utf-8")
-    return float(yaml.safe_load(text)["mast"]["alpha"])
+    return float(read_yaml(shipped_algorithms()[config], config)["mast"]["alpha"])
 
 
-def listed(run: Run) -> dict[str, Any]:
+def write_sweep(file: Path, results: Path, runs: Iterable[Run]) -> None:
+    """Some runs as a sweep of their own.
+
+    Args:
+        file: to write.
+        results: folder that they go to, absolute.
+        runs: of the study's sweeps.
+    """
+    plan = {
+        "host": "pymarlzooplus",
+        "results": str(results),
+        "runs": [_listed(run) for run in runs],
+    }
+    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+
+
+def _listed(run: Run) -> dict[str, Any]:
     """A run as an entry of a sweep's list."""
     options = dict(run.options)
     seed = options.pop("seed")

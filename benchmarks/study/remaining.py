@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import yaml
-from plan import CELL, HERE, cell_of, is_diagnostic, listed, read_table
+from plan import CELL, HERE, cell_of, is_diagnostic, key_of, read_table, write_sweep
 
 from epymarl_mast.sweep.plan import Run, read_sweep
 
@@ -28,10 +27,9 @@ def main() -> None:
     runs = [run for file in arguments.sweeps for run in read_sweep(file).runs]
     wanted = [r for r in runs if arguments.seeds is None or cell_of(r)["seed"] in arguments.seeds]
     left = lacking(wanted, arguments.tables)
-    plan = {"host": "pymarlzooplus", "results": str(results), "runs": [listed(run) for run in left]}
     results.mkdir(parents=True, exist_ok=True)
     file = results / "remaining.yaml"
-    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    write_sweep(file, results, left)
     print(f"{len(left)} of {len(wanted)} runs in {file}")
 
 
@@ -46,15 +44,11 @@ def lacking(runs: list[Run], tables: Path) -> list[Run]:
         run
         for run in runs
         if (
-            _cell(run) not in logged
+            key_of(run) not in logged
             if is_diagnostic(run)
-            else (*_cell(run), dict(run.options)["t_max"]) not in counted
+            else (*key_of(run), dict(run.options)["t_max"]) not in counted
         )
     ]
-
-
-def _cell(run: Run) -> tuple[object, ...]:
-    return tuple(cell_of(run)[key] for key in CELL)
 
 
 def _cells(file: Path, names: list[str], **constant: object) -> set[tuple[object, ...]]:

@@ -16,7 +16,18 @@ from typing import Any
 
 import pandas as pd
 from machines import machine_of, spans
-from plan import CELL, HERE, SEARCH, cell_of, is_diagnostic, is_of, read_table, runs_of, sweeps
+from plan import (
+    CELL,
+    HERE,
+    SEARCH,
+    cell_of,
+    is_diagnostic,
+    is_of,
+    key_of,
+    read_table,
+    runs_of,
+    sweeps,
+)
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import COSTS, RETURN, WIN_RATE, Record
@@ -69,7 +80,7 @@ def main() -> None:
     tried = {f"sweep-{run.id}": run for run in runs_of(SEARCH.glob("*.yaml"))}
     found = [summary(run, record) for run, record in finished(results / SEARCH.name, tried)]
     _update(tables / "search.csv", pd.DataFrame(found, columns=COLUMNS), CELL)
-    planned = [tuple(cell_of(r).values()) for r in runs.values() if not is_diagnostic(r)]
+    planned = [key_of(run) for run in runs.values() if not is_diagnostic(run)]
     done = pd.MultiIndex.from_frame(summaries[CELL]).isin(planned).sum()
     print(f"{done} runs of {len(planned)}, {len(summaries) - done} of earlier plans, and "
           f"{len(table[DIAGNOSED].drop_duplicates())} of "

@@ -14,8 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-from plan import HERE, cell_of, is_of, listed, read_table
+from plan import HERE, cell_of, is_of, read_table, write_sweep
 
 from epymarl_mast.report.files import read_folder
 from epymarl_mast.report.record import Record
@@ -47,14 +46,13 @@ def main() -> None:
     for task, found in pairs.items():
         here = {cell_of(ticket)["seed"] for ticket, _ in found}
         room = max(0, A_TASK - len(elsewhere[task] - here))
-        first += [listed(ticket) for pair in found[:room] for ticket in pair]
+        first += [ticket for pair in found[:room] for ticket in pair]
     file = results / "tickets.yaml"
     if not first:  # which no sweep can be
         file.unlink(missing_ok=True)
         print(f"no tickets: no MAST run of main.yaml that ended in {results} is still wanted")
         return
-    plan = {"host": "pymarlzooplus", "results": str(results), "runs": first}
-    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    write_sweep(file, results, first)
     print(f"{len(first) // 2} tickets, and as many random masks, in {file}")
 
 

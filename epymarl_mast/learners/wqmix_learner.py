@@ -23,9 +23,9 @@ from epymarl_mast.learners.q_learner import MastQLearner
 from epymarl_mast.learners.regression import greedy_actions
 from epymarl_mast.learners.second_agents import SecondAgents
 from epymarl_mast.schemas import WqmixOptions
+from epymarl_mast.sparse.health import sparsity
 
-# Share of the unrestricted mixer's weights; with more, torch's dense products are faster.
-_KEPT_UP_TO = 0.5
+_COMPRESSED_FROM = 0.5  # sparsity of the unrestricted mixer; below it, torch is faster
 
 
 class MastWqmixLearner(MastQLearner):
@@ -112,10 +112,9 @@ class MastWqmixLearner(MastQLearner):
         return torch.where(full, 1.0, self.options.small_weight)
 
     def follow_masks(self) -> None:
-        masks = self.masks_of("central_mixer")
-        kept = sum(int(mask.sum()) for mask in masks.values())
-        few = kept <= _KEPT_UP_TO * sum(mask.numel() for mask in masks.values())
-        self._compressed = type(self.central_mixer) is FeedForwardMixer and bool(masks) and few
+        absent = sparsity(self.masks_of("central_mixer").values())
+        known = type(self.central_mixer) is FeedForwardMixer
+        self._compressed = known and absent >= _COMPRESSED_FROM
         compressed = ("central_mixer",) if self._compressed else ()
         self.engine.follow(self.masks_of("agent", "mixer", *compressed), self.trained.vectors)
         self.central.follow(self.engine, self.masks_of("central_agent"), self.trained.vectors)

@@ -373,16 +373,14 @@ def test_a_network_of_an_extension_is_sparse_too(
         ({"algorithm": "mast_qmix"}, None),
         ({"algorithm": "mast_cw_qmix"}, None),
         ({"algorithm": "mast_cw_qmix", "central_mixer": "atten"}, "central_mixer"),
-        ({"algorithm": "mast_ow_qmix", "central_mixer_sparsity": 0.4}, "central_mixer"),
+        ({"algorithm": "mast_ow_qmix", "mast": {"central_mixer_sparsity": 0.4}}, "central_mixer"),
         ({"algorithm": "mast_res"}, "mixer over joint"),
         ({"algorithm": "mast_facmac"}, "mixer under the policies' actions"),
     ],
 )
 def test_what_torch_computes_is_said(sparse_learner, caplog, networks, torch_computes, engine):
     caplog.set_level("INFO")
-    own = {"central_mixer_sparsity"} & networks.keys()
-    mast = {"engine": engine, **{key: networks[key] for key in own}}
-    sparse_learner(mast, **{key: networks[key] for key in networks.keys() - own})
+    sparse_learner(**{**networks, "mast": {"engine": engine, **networks.get("mast", {})}})
     said = [text for text in caplog.messages if "masked torch for" in text]
     assert bool(said) == (engine == "sparse" and torch_computes is not None)
     assert all(torch_computes in text for text in said)

@@ -23,7 +23,7 @@ from sections.study import (
 from sections.wording import mean, share, table, times
 
 SWEEPS = ("main.yaml", "first_alpha.yaml", "stock.yaml")
-_NEW_ALPHA = ("main.yaml", "stock.yaml")  # without MAST's first one
+_OF_NEW_ALPHA = ("main.yaml", "stock.yaml")  # without MAST's first one
 WINDOWS = (20, 10, 5)  # evaluations; the first is that of a score
 BUSY = (0.62, 1.13)  # runs at a time, of the cores; two on four take 0.6 of the time of four
 
@@ -157,7 +157,7 @@ def windows(study: Study) -> Section:
                     "–" if found is None else f"{found / gain['dense', 0.0]:.1%}"
                 )
             rows.append(row)
-    return Section.of(table(rows), caption(runs, *_NEW_ALPHA)) if rows else Section(NOT_YET)
+    return Section.of(table(rows), caption(runs, *_OF_NEW_ALPHA)) if rows else Section(NOT_YET)
 
 
 def curves(study: Study) -> Section:
@@ -176,7 +176,7 @@ def curves(study: Study) -> Section:
                     draw_curve(axis, here[here.method == method], colours[method], method)
                 title(axis, f"{task}, {sparsity:.0%}")
         legend_below(figure, grid.flat, ORDER)
-    said = caption(_with_new_alpha(study), *_NEW_ALPHA)
+    said = caption(_with_new_alpha(study), *_OF_NEW_ALPHA)
     return Section.of(said, study_curves=("Learning curves", figure))
 
 
