@@ -27,13 +27,17 @@ def machine_of(source: str, others: Sequence[Span], cores: int | None) -> dict[s
     Args:
         source: the run's folder.
         others: all runs of the machine, this one among them.
-        cores: of the machine; records do not say.
+        cores: of the machine, for records of before they said so.
     """
     record = _read(Path(source))
     own = _span(record)
     at_once = None if own is None else round(_at_once(own, others), 1)
-    cpu = str(record["host"].get("cpu", "unknown"))
-    return {"cpu": cpu, "cores": cores, "at_once": at_once}
+    host = record["host"]
+    return {
+        "cpu": str(host.get("cpu", "unknown")),
+        "cores": host.get("epymarl_mast", {}).get("cores", cores),
+        "at_once": at_once,
+    }
 
 
 def _at_once(own: Span, others: Sequence[Span]) -> float:

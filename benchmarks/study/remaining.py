@@ -27,8 +27,12 @@ def main() -> None:
     runs = [run for file in arguments.sweeps for run in read_sweep(file).runs]
     wanted = [r for r in runs if arguments.seeds is None or cell_of(r)["seed"] in arguments.seeds]
     left = lacking(wanted, arguments.tables)
-    results.mkdir(parents=True, exist_ok=True)
     file = results / "remaining.yaml"
+    if not left:  # which no sweep can be
+        file.unlink(missing_ok=True)
+        print(f"the tables have all {len(wanted)} runs")
+        return
+    results.mkdir(parents=True, exist_ok=True)
     write_sweep(file, results, left)
     print(f"{len(left)} of {len(wanted)} runs in {file}")
 

@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="of what ran the results")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="where records lack them")
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
     runs = {f"sweep-{run.id}": run for run in runs_of(sweeps(results))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def note_provenance(host: Host) -> None:
 
 
 def provenance(host: Host) -> dict[str, Any]:
-    """Versions of this package, of the host and of what environments come from.
+    """Versions of this package, of the host and of what environments come from; the CPU's cores.
 
     ``commit`` and ``host_commit`` are those of git checkouts, with ``+changes`` where files differ
     from them, and None for installed packages.
@@ -35,6 +36,7 @@ def provenance(host: Host) -> dict[str, Any]:
         "host": host.name,
         "host_version": host.version,
         "host_commit": commit(host.root),
+        "cores": os.cpu_count(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
     }
 

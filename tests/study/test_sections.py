@@ -310,11 +310,14 @@ def test_intervals_are_compared_by_the_seeds_of_the_scaled_ones(modules, make_st
     runs = [("a", "dense", 0.0, 1, 1.0), ("a", "mast", 0.9, 1, 0.1)]
     runs += [("a", "mast", 0.95, seed, 0.5 + seed / 10) for seed in (1, 2, 3)]
     runs += [("a", f"mast{scaled}", 0.95, seed, 0.7) for seed in (1, 2)]
-    runs += [("a", "rigl", 0.95, 1, 0.4), ("a", f"rigl{scaled}", 0.95, 1, 0.3)]
+    runs += [("a", "rigl", 0.95, 1, 0.4)]
+    runs += [("a", f"rigl{scaled}", 0.95, seed, seed / 10) for seed in (2, 3)]  # nothing beside
+    runs += [("a", "set", 0.95, 1, 0.4), ("a", f"set{scaled}", 0.95, 1, 0.3)]
+    runs += [("a", f"set{scaled}", 0.95, 2, 0.0)]
     section = modules["variants"].interval(make_study(runs))
     assert [list(row.values()) for row in rows_of(section)] == [
         ["a", "mast", "0.650", "0.700", "+0.050", "2"],
-        ["a", "rigl", "0.400", "0.300", "-0.100", "1"],
+        ["a", "set", "0.400", "0.300", "-0.100", "1"],
     ]  # fmt: skip
     assert "*6 runs" in section.text
 

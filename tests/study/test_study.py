@@ -138,7 +138,8 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
     metrics = {
         "test_return_mean": returns, "mast_size_ratio": ratio, "mast_density_agent_1": density,
     }  # fmt: skip
-    make_record(main_run(), tmp_path, metrics)
+    made_with = {"commit": "0123456789abcdef+changes", "cores": 8}
+    make_record(main_run(), tmp_path, metrics, host={"cpu": "x", "epymarl_mast": made_with})
     written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
     [row] = written["summary.csv"].to_dict("records")
     assert list(row) == summarise.COLUMNS
@@ -154,8 +155,8 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
     [machine] = written["machines.csv"].to_dict("records")
     assert machine == {
         **{key: row[key] for key in list(row)[:6]},
-        "cpu": "AMD EPYC",
-        "cores": 2,
+        "cpu": "x",
+        "cores": 8,
         "at_once": 1.0,
     }
 
@@ -172,6 +173,7 @@ def test_runs_of_other_results_stay_in_the_tables(summarise, tmp_path, monkeypat
     assert written["summary.csv"][["seed", "final"]].to_numpy().tolist() == [
         [1, 0.25], [2, 1.0], [3, 0.25],
     ]  # fmt: skip
+    assert set(written["machines.csv"].cores) == {2}  # which these records do not say
     assert written["curves.csv"][["seed", "step"]].to_numpy().tolist() == [
         [1, 0], [1, 10], [2, 0], [2, 20], [3, 0], [3, 10],
     ]  # fmt: skip
@@ -255,6 +257,17 @@ def test_what_remains_is_what_the_tables_lack(summarise, remaining, tmp_path, mo
         runs = [run for file in files for run in read_sweep(file).runs]
         wanted = {r.id for r in runs if not seeds or dict(r.options)["seed"] in seeds}
         assert left == wanted - {main_run(seed=2).id, diagnostic.id}
+
+
+def test_where_nothing_remains_there_is_no_sweep(remaining, plan, tmp_path, monkeypatch, capsys):
+    [of_one_run, kept] = tmp_path / "one.yaml", tmp_path / "remaining.yaml"
+    plan.write_sweep(of_one_run, tmp_path, [main_run()])
+    kept.touch()
+    arguments = ["--results", tmp_path, "--tables", STUDY, "--sweeps", of_one_run]
+    monkeypatch.setattr("sys.argv", ["remaining.py", *map(str, arguments)])
+    remaining.main()
+    assert "the tables have all 1 runs" in capsys.readouterr().out
+    assert not kept.exists()
 
 
 def test_a_row_of_other_steps_is_not_of_the_sweep(summarise, remaining, tmp_path, monkeypatch):

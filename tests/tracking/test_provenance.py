@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from epymarl_mast import __version__
@@ -39,4 +40,5 @@ def test_versions(host, repository):
     assert (found["host"], found["host_version"]) == (host.name, host.version)
     assert (found["commit"] is not None) == (repository / ".git").exists()
     assert (found["host_commit"] is not None) == (host.name == "epymarl")
+    assert found["cores"] == os.cpu_count()
     assert {"torch", "numpy", "sacred", "gymnasium", "lbforaging"} <= set(found["packages"])

@@ -160,13 +160,14 @@ def interval(study: Study) -> Section:
     runs = qmix(study.runs)
     runs = runs[runs.sparsity == AT]
     scaled = runs[runs.method.str.endswith(INTERVAL)]
-    if scaled.empty:
-        return Section(NOT_YET)
-    rows, both = [], [scaled]
+    rows, both = [], []
     for (task, name), cell in scaled.groupby(["task", "method"]):
         method = name.removesuffix(INTERVAL)
         default = of_same_seeds(runs[runs.method == method], cell)
-        both.append(default)
+        cell = of_same_seeds(cell, default)
+        if cell.empty:
+            continue
+        both += [cell, default]
         rows += [{
             "task": task, "method": method,
             "Δ_m = 200 [95 %]": mean_interval(default.final),
@@ -174,6 +175,8 @@ def interval(study: Study) -> Section:
             "difference, of dense [95 %]": paired_difference(cell, default),
             "seeds": str(len(default)),
         }]  # fmt: skip
+    if not rows:
+        return Section(NOT_YET)
     return Section.of(table(rows), caption(pd.concat(both), "main.yaml", "interval.yaml"))
 
 
