@@ -195,7 +195,7 @@ def others(study: Study) -> Section:
             ["task", "algorithm", "hidden", *CELL]
         )
     ]  # fmt: skip
-    return Section.of(table(rows), caption(own, "algorithms.yaml", "width.yaml"))
+    return Section.of(table(rows), caption(own, "algorithms.yaml", "vdn.yaml", "width.yaml"))
 
 
 def _beside_mast(runs: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
