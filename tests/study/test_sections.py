@@ -49,8 +49,7 @@ DIAGNOSTICS = ["task", "method", "sparsity", "seed", "commit", "metric", "step",
 def random_returns(modules, monkeypatch):
     """Of the made-up tasks."""
     returns = {**modules["study"].RANDOM, "a": 0.0, "b": 0.0, "c": 0.0}
-    for name in ("study", "main_table"):
-        monkeypatch.setattr(modules[name], "RANDOM", returns)
+    monkeypatch.setattr(modules["study"], "RANDOM", returns)
     return returns
 
 
@@ -68,7 +67,7 @@ def make_study(modules):
         ]
         curves = [{**row, "step": s, "value": row["final"]} for row in rows for s in (0, 10_000)]
         return modules["study"].Study(
-            modules["study"].of_dense(pd.DataFrame(rows, columns=RUNS)),
+            modules["study"].with_shares(pd.DataFrame(rows, columns=RUNS)),
             pd.DataFrame(curves, columns=CURVES),
             pd.DataFrame(list(densities), columns=DENSITIES),
             pd.DataFrame(list(diagnostics), columns=DIAGNOSTICS),
@@ -236,6 +235,16 @@ def test_windows_are_the_last_evaluations(modules, make_study, monkeypatch):
     assert (two["mast 90 %, of dense"], one["mast 90 %, of dense"]) == ("50.0%", "100.0%")
     assert (two["share of the steps"], one["share of the steps"]) == ("100%", "0%")
     assert one["rlx2 95 %, of dense"] == "–"
+
+
+def test_windows_compare_mast_with_its_rival(modules, make_study, monkeypatch):
+    monkeypatch.setattr(modules["main_table"], "WINDOWS", (2, 1))
+    runs = [("a", "dense", 0.0, 1, 0.5), ("a", "mast", 0.9, 1, 0.6), ("a", "rlx2", 0.9, 1, 0.5)]
+    study = make_study(runs)
+    study.curves.loc[(study.curves.method == "rlx2") & (study.curves.step == 0), "value"] = 0.75
+    section = modules["main_table"].windows(study)
+    assert "| 2 | rlx2 | 90 % | -0.050 | 0 of 1 | 1 |" in section.text
+    assert "| 1 | rlx2 | 90 % | +0.200 | 1 of 1 | 1 |" in section.text
 
 
 def test_a_caption_has_commits_and_commands(modules):

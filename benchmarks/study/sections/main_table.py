@@ -11,7 +11,6 @@ from sections.shares import iqm_share, mean_share, paired_difference
 from sections.study import (
     NOT_YET,
     ORDER,
-    RANDOM,
     Section,
     Study,
     caption,
@@ -19,12 +18,14 @@ from sections.study import (
     on_every_task,
     plain,
     qmix,
+    with_shares,
 )
 from sections.wording import mean, share, table, times
 
 SWEEPS = ("main.yaml", "first_alpha.yaml", "stock.yaml")
 _OF_NEW_ALPHA = ("main.yaml", "stock.yaml")  # without MAST's first one
 WINDOWS = (20, 10, 5)  # evaluations; the first is that of a score
+RIVAL = "rlx2"  # the sparse method nearest to MAST
 BUSY = (0.62, 1.13)  # runs at a time, of the cores; two on four take 0.6 of the time of four
 
 
@@ -65,10 +66,15 @@ def of_dense(study: Study) -> Section:
 def differences(study: Study) -> Section:
     """MAST less each other sparse method, by the seeds that both have on every task."""
     own = plain(study.runs)
+    rows = _less(own, own[(own.sparsity > 0) & (own.method != "mast")])
+    return Section.of(table(rows), caption(own, *SWEEPS)) if rows else Section(NOT_YET)
+
+
+def _less(own: pd.DataFrame, others: pd.DataFrame) -> list[dict[str, str]]:
     tasks = sorted(own.task.unique())
     mast = own[own.method == "mast"]
     rows = []
-    for method, sparsity, cell in cells(own[(own.sparsity > 0) & (own.method != "mast")]):
+    for method, sparsity, cell in cells(others):
         theirs = on_every_task(cell, tasks)
         ours = on_every_task(mast[mast.sparsity == sparsity], tasks)
         ours, theirs = (a[a.seed.isin(b.seed)] for a, b in ((ours, theirs), (theirs, ours)))
@@ -82,7 +88,7 @@ def differences(study: Study) -> Section:
                     "seeds": str(ours.seed.nunique()),
                 }
             )  # fmt: skip
-    return Section.of(table(rows), caption(own, *SWEEPS)) if rows else Section(NOT_YET)
+    return rows
 
 
 def costs(study: Study) -> Section:
@@ -135,29 +141,43 @@ def _times(cell: pd.DataFrame, runs: pd.DataFrame) -> dict[str, str]:
 def windows(study: Study) -> Section:
     """Scores by fewer evaluations: whether a verdict hangs on how many make a score."""
     runs = _with_new_alpha(study)
+    if runs.empty:
+        return Section(NOT_YET)
     keys = ["task", "method", "sparsity", "seed"]
-    own = qmix(study.curves).merge(runs[keys], on=keys).sort_values("step")
-    tasks = sorted(own.task.unique())
-    rows = []
-    for task in tasks:
-        here = own[own.task == task]
-        for last in WINDOWS:
-            score = here.groupby(keys).tail(last).groupby(keys).value.mean()
-            level = score.groupby(["method", "sparsity"]).mean()
-            if ("dense", 0.0) not in level:
-                continue
-            first = here.groupby(keys).tail(last).step.min()
-            row = {"task": task, "evaluations": str(last),
-                   "share of the steps": f"{1 - first / here.step.max():.0%}",
-                   "dense": f"{level['dense', 0.0]:.3f}"}  # fmt: skip
-            gain = level - RANDOM[task]
-            for method, sparsity in ((m, s) for s in (0.9, 0.95) for m in ("mast", "rlx2", "ss")):
-                found = gain.get((method, sparsity))
-                row[f"{method} {share(sparsity)}, of dense"] = (
-                    "–" if found is None else f"{found / gain['dense', 0.0]:.1%}"
-                )
-            rows.append(row)
-    return Section.of(table(rows), caption(runs, *_OF_NEW_ALPHA)) if rows else Section(NOT_YET)
+    curves = qmix(study.curves).merge(runs[keys], on=keys).sort_values("step")
+    rows, margins = [], []
+    for last in WINDOWS:
+        used = curves.groupby(keys).tail(last)
+        scores = used.groupby(keys).value.mean().rename("final")
+        scored = with_shares(runs.drop(columns="final").merge(scores, on=keys))
+        rows += [
+            {
+                "task": str(task), "evaluations": str(last),
+                "share of the steps": _share_of_steps(used, curves, task),
+                **_beside_dense(here),
+            }
+            for task, here in scored.groupby("task")
+        ]  # fmt: skip
+        rival = scored[scored.method == RIVAL]
+        margins += [{"evaluations": str(last), **row} for row in _less(scored, rival)]
+    rows.sort(key=lambda row: row["task"])
+    return Section.of(table(rows), table(margins), caption(runs, *_OF_NEW_ALPHA))
+
+
+def _share_of_steps(used: pd.DataFrame, curves: pd.DataFrame, task: object) -> str:
+    first, last = used[used.task == task].step.min(), curves[curves.task == task].step.max()
+    return f"{1 - first / last:.0%}"
+
+
+def _beside_dense(here: pd.DataFrame) -> dict[str, str]:
+    """Dense's score on a task, and what others have of it."""
+    found = here.groupby(["method", "sparsity"])[["final", "of_dense"]].mean()
+    shown = {"dense": mean(here[here.method == "dense"].final)}
+    for sparsity in (0.9, 0.95):
+        for method in ("mast", RIVAL, "ss"):
+            cell = found.of_dense.get((method, sparsity))
+            shown[f"{method} {share(sparsity)}, of dense"] = "–" if cell is None else f"{cell:.1%}"
+    return shown
 
 
 def curves(study: Study) -> Section:

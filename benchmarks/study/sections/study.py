@@ -33,7 +33,7 @@ class Study:
     """The tables that ``summarise.py`` writes.
 
     Attributes:
-        runs: ``summary.csv`` with ``gain`` and ``of_dense`` (``of_dense``), ``cpu`` and
+        runs: ``summary.csv`` with ``gain`` and ``of_dense`` (``with_shares``), ``cpu`` and
             ``at_once`` of ``machines.csv``.
         curves: ``curves.csv``.
         densities: ``densities.csv``.
@@ -52,7 +52,7 @@ class Study:
         """Read them from a folder."""
         names = ("summary", "machines", "curves", "densities", "diagnostics", "search")
         runs, machines, *others = (read_table(folder / f"{name}.csv") for name in names)
-        return cls(of_dense(runs.merge(machines, how="left")), *others)
+        return cls(with_shares(runs.merge(machines, how="left")), *others)
 
     def of_first_alpha(self) -> Study:
         """The same as it was named when α was 1 by default: what has the new α says that instead.
@@ -87,7 +87,7 @@ class Section:
         return cls("\n\n".join([*links, *(part.strip("\n") for part in parts)]), drawn)
 
 
-def of_dense(runs: pd.DataFrame) -> pd.DataFrame:
+def with_shares(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs with what each has learned, and that as a share of the dense mean.
 
     ``gain`` is the score less the return of random actions, ``of_dense`` the gain over the mean
