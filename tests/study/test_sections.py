@@ -79,7 +79,12 @@ def make_study(modules):
 
 def rows_of(section):
     """``[{column: text}]`` of a section's table."""
-    lines = [line for line in section.text.splitlines() if line.startswith("|")]
+    return rows_in(section.text)
+
+
+def rows_in(text):
+    """The same of a table in some text."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     header, _, *rows = ([c.strip() for c in line.strip("|").split(" | ")] for line in lines)
     return [dict(zip(header, row, strict=True)) for row in rows]
 
@@ -300,18 +305,29 @@ def test_operators_include_max_and_mast_by_the_same_seeds(modules, make_study):
     }  # fmt: skip
 
 
-def test_parts_are_of_the_first_alpha(modules, make_study):
+def test_parts_have_a_table_for_each_alpha(modules, make_study):
     runs = [("a", "dense", 0.0, 1, 1.0), ("a", "mast", 0.95, 1, 0.9)]
     runs += [("a", f"mast{FIRST}", 0.95, 1, 0.5), ("a", "mast no_soft_mellowmax", 0.95, 1, 0.6)]
     runs += [("a", f"mast no_td_lambda{FIRST}", 0.95, 1, 0.2)]
     runs += [("a", f"mast no_sparsity{FIRST}", 0.0, 1, 0.8)]
     runs += [("a", "mast no_topology_evolution", 0.95, 1, 0.3)]  # a random ticket
-    section = modules["variants"].parts(make_study(runs))
-    assert {r["method"]: (r["score [95 %]"], r["difference, of dense [95 %]"])
-            for r in rows_of(section)} == {
-        "mast": ("0.500", "–"), "mast no_soft_mellowmax": ("0.600", "+0.100"),
-        "mast no_td_lambda": ("0.200", "-0.300"), "mast no_sparsity": ("0.800", "+0.300"),
-    }  # fmt: skip
+    text = modules["variants"].parts(make_study(runs)).text
+    new, first = text.split("With α = 1;")
+    assert new.startswith("With α = 10")
+    cells = [("mast", "0.900", "–"), ("mast no_soft_mellowmax", "0.600", "-0.300"),
+             ("mast no_topology_evolution", "0.300", "-0.600")]  # fmt: skip
+    assert scores_in(new) == cells
+    cells = [
+        ("mast", "0.500", "–"), ("mast no_soft_mellowmax", "0.600", "+0.100"),
+        ("mast no_sparsity", "0.800", "+0.300"), ("mast no_td_lambda", "0.200", "-0.300"),
+    ]  # fmt: skip
+    assert scores_in(first) == cells
+
+
+def scores_in(text):
+    """(method, score, difference) of each row of a block of parts."""
+    rows = rows_in(text)
+    return [(r["method"], r["score [95 %]"], r["difference, of dense [95 %]"]) for r in rows]
 
 
 def test_intervals_are_compared_by_the_seeds_of_the_scaled_ones(modules, make_study):
