@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from sections import diagnostics, main_table, networks, variants
+from sections import diagnostics, main_table, networks, search, variants
 from sections.study import Section, Study
 
 HERE = Path(__file__).parent
@@ -34,7 +34,8 @@ BLOCKS: dict[str, Callable[[Study], Section]] = {
     "agents": networks.agents,
     "interval": variants.interval,
     "others": variants.others,
-    "search": variants.search,
+    "search": search.operator,
+    "learning_rate": search.learning_rate,
 }
 _BLOCK = re.compile(r"(<!-- (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -80,11 +80,15 @@ def main() -> None:
     tried = {f"sweep-{run.id}": run for run in runs_of(SEARCH.glob("*.yaml"))}
     found = [summary(run, record) for run, record in finished(results / SEARCH.name, tried)]
     _update(tables / "search.csv", pd.DataFrame(found, columns=COLUMNS), CELL)
+    logging = [key_of(run) for run in runs.values() if is_diagnostic(run)]
     planned = [key_of(run) for run in runs.values() if not is_diagnostic(run)]
-    done = pd.MultiIndex.from_frame(summaries[CELL]).isin(planned).sum()
-    print(f"{done} runs of {len(planned)}, {len(summaries) - done} of earlier plans, and "
-          f"{len(table[DIAGNOSED].drop_duplicates())} of "
-          f"{sum(map(is_diagnostic, runs.values()))} for diagnostics")  # fmt: skip
+    of_logging = table[DIAGNOSED].drop_duplicates().assign(algorithm="qmix", hidden=64)
+    print(f"{_progress(summaries, planned)}; for diagnostics {_progress(of_logging, logging)}")
+
+
+def _progress(rows: pd.DataFrame, planned: list[tuple[Any, ...]]) -> str:
+    done = pd.MultiIndex.from_frame(rows[CELL]).isin(planned).sum()
+    return f"{done} runs of {len(planned)}, {len(rows) - done} of earlier plans"
 
 
 def finished(results: Path, runs: dict[str, Run]) -> Iterator[tuple[Run, Record]]:

@@ -15,7 +15,7 @@ from PIL import Image
 REPOSITORY = Path(__file__).parents[2]
 STUDY = REPOSITORY / "benchmarks" / "study"
 PARTS = ("study", "wording", "drawing", "shares", "main_table", "variants", "networks",
-         "diagnostics")  # fmt: skip
+         "diagnostics", "search")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0, "c
 RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
 CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
 DENSITIES = ["task", "seed", "agent", "density"]
-SEARCH = ["task", "method", "seed", "final", "wall_s", "commit"]
+SEARCH = ["task", "method", "seed", "final", "algorithm", "sparsity", "wall_s", "commit"]
 DIAGNOSTICS = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
 
 
@@ -56,7 +56,10 @@ def random_returns(modules, monkeypatch):
 @pytest.fixture
 def make_study(modules):
     def make(runs=(), densities=(), diagnostics=(), search=()):
-        """Runs are (task, method, sparsity, seed, final, changes...); each has a curve."""
+        """Runs are (task, method, sparsity, seed, final, changes...); each has a curve.
+
+        Those of the search are (task, method, seed, final), or with algorithm and sparsity.
+        """
         rows = [
             {
                 **SCORES,
@@ -71,7 +74,10 @@ def make_study(modules):
             pd.DataFrame(curves, columns=CURVES),
             pd.DataFrame(list(densities), columns=DENSITIES),
             pd.DataFrame(list(diagnostics), columns=DIAGNOSTICS),
-            pd.DataFrame([(*row, 120.0, "abc") for row in search], columns=SEARCH),
+            pd.DataFrame(
+                [(*(*row, "qmix", 0.95)[:6], 120.0, "abc") for row in search],
+                columns=SEARCH,
+            ),
         )
 
     return make
@@ -280,28 +286,28 @@ FIRST = " mast.alpha=1.0"  # the default when parts and operators were run
 
 def test_operators_include_max_and_mast_by_the_same_seeds(modules, make_study):
     runs = [("a", "dense", 0.0, 1, 1.0)]
-    runs += [("a", f"mast{FIRST}", 0.95, seed, 0.1 * seed) for seed in (1, 2, 3)]
+    runs += [("a", "mast", 0.95, seed, 0.1 * seed) for seed in (1, 2, 3)]
     runs += [("a", f"mast{FIRST}", 0.9, 1, 0.9), ("a", "mast", 0.9, 1, 0.9)]
-    runs += [("a", "mast", 0.95, 1, 0.8)]
+    runs += [("a", f"mast{FIRST}", 0.95, seed, 0.8) for seed in (1, 2)]
     runs += [("a", "mast no_soft_mellowmax", 0.95, seed, 0.5) for seed in (1, 3)]
     runs += [("a", f"mast mast.operator=softmax{FIRST}", 0.95, 1, 0.7)]
     section = modules["variants"].operators(make_study(runs))
     found = {row["operator"]: row for row in rows_of(section)}
-    first, new = "soft_mellowmax, α = 1", "soft_mellowmax, α = 10"
+    mast, first, softmax = "soft_mellowmax, α = 10", "soft_mellowmax, α = 1", "softmax, α = 1"
     assert {k: v["runs"] for k, v in found.items()} == {
-        first: "2", new: "1", "max": "2", "softmax": "1",
+        mast: "2", first: "1", "max": "2", softmax: "1",
     }  # fmt: skip
-    assert found[first]["score [95 %]"] == "0.200"
-    assert found["softmax"]["of dense"] == "70.0%"
+    assert found[mast]["score [95 %]"] == "0.200"
+    assert found[softmax]["of dense"] == "70.0%"
     # Beside MAST's run of the same seed alone.
-    assert found["softmax"]["MAST, same seeds"] == "0.100"
-    assert found["softmax"]["difference, of dense [95 %]"] == "+0.600"
-    assert found[new]["difference, of dense [95 %]"] == "+0.700"
+    assert found[softmax]["MAST, same seeds"] == "0.100"
+    assert found[softmax]["difference, of dense [95 %]"] == "+0.600"
+    assert found[first]["difference, of dense [95 %]"] == "+0.700"
     assert found["max"]["difference, of dense [95 %]"] == "+0.300"
-    assert found[first]["MAST, same seeds"] == "–"
+    assert found[mast]["MAST, same seeds"] == "–"
     drawn = lines_of(section.figures["study_operators"].axes[0])
     assert {k: round(value, 6) for k, (_, value) in drawn.items()} == {
-        first: 0.2, new: 0.8, "max": 0.5, "softmax": 0.7,
+        mast: 0.2, first: 0.8, "max": 0.5, softmax: 0.7,
     }  # fmt: skip
 
 
@@ -312,14 +318,15 @@ def test_parts_have_a_table_for_each_alpha(modules, make_study):
     runs += [("a", f"mast no_sparsity{FIRST}", 0.0, 1, 0.8)]
     runs += [("a", "mast no_topology_evolution", 0.95, 1, 0.3)]  # a random ticket
     text = modules["variants"].parts(make_study(runs)).text
-    new, first = text.split("With α = 1;")
+    new, first = text.split("With α = 1:")
     assert new.startswith("With α = 10")
     cells = [("mast", "0.900", "–"), ("mast no_soft_mellowmax", "0.600", "-0.300"),
              ("mast no_topology_evolution", "0.300", "-0.600")]  # fmt: skip
     assert scores_in(new) == cells
     cells = [
-        ("mast", "0.500", "–"), ("mast no_soft_mellowmax", "0.600", "+0.100"),
-        ("mast no_sparsity", "0.800", "+0.300"), ("mast no_td_lambda", "0.200", "-0.300"),
+        (f"mast{FIRST}", "0.500", "–"), ("mast no_soft_mellowmax", "0.600", "+0.100"),
+        (f"mast no_sparsity{FIRST}", "0.800", "+0.300"),
+        (f"mast no_td_lambda{FIRST}", "0.200", "-0.300"),
     ]  # fmt: skip
     assert scores_in(first) == cells
 
@@ -345,6 +352,19 @@ def test_intervals_are_compared_by_the_seeds_of_the_scaled_ones(modules, make_st
         ["a", "set", "0.400", "0.300", "-0.100", "1"],
     ]  # fmt: skip
     assert "*6 runs" in section.text
+
+
+def test_other_algorithms_and_widths_are_beside_their_own_dense_runs(modules, make_study):
+    vdn, wide = {"algorithm": "vdn"}, {"hidden": 256}
+    runs = [("a", "dense", 0.0, 1, 1.0), ("a", "dense", 0.0, 1, 0.5, vdn)]
+    runs += [("a", "mast", 0.9, seed, 0.4, vdn) for seed in (1, 2)]
+    runs += [("a", "mast", 0.9, 1, 0.8, wide)]  # without a dense run
+    section = modules["variants"].others(make_study(runs))
+    assert [(r["algorithm"], r["hidden"], r["method"], r["of dense"], r["runs"])
+            for r in rows_of(section)] == [
+        ("qmix", "256", "mast", "–", "1"),
+        ("vdn", "64", "dense", "1.000", "1"), ("vdn", "64", "mast", "0.800", "2"),
+    ]  # fmt: skip
 
 
 def test_the_main_table_has_mast_with_both_alphas(modules, make_study):
@@ -399,10 +419,8 @@ def logged(task, method, seed, **series):
 def test_overestimation_is_the_difference_within_each_run(modules, make_study, monkeypatch):
     monkeypatch.setattr(modules["diagnostics"], "LAST", 2)
     rows = [
-        *logged("a", f"mast{FIRST}", 1, mast_value_estimated=[9, 3, 5],
-                mast_value_realised=[0, 2, 2]),
-        *logged("a", f"mast{FIRST}", 2, mast_value_estimated=[9, 4, 4],
-                mast_value_realised=[0, 4, 4]),
+        *logged("a", "mast", 1, mast_value_estimated=[9, 3, 5], mast_value_realised=[0, 2, 2]),
+        *logged("a", "mast", 2, mast_value_estimated=[9, 4, 4], mast_value_realised=[0, 4, 4]),
         *logged("a", "mast no_sparsity", 1, mast_value_estimated=[7]),  # not of this figure
     ]  # fmt: skip
     section = modules["diagnostics"].overestimation(make_study(diagnostics=rows))
@@ -419,7 +437,7 @@ def test_overestimation_is_the_difference_within_each_run(modules, make_study, m
 
 def test_buffers_are_compared_where_both_were_run(modules, make_study, monkeypatch):
     monkeypatch.setattr(modules["diagnostics"], "LAST", 1)
-    one, two = f"mast no_dual_buffers{FIRST}", f"mast{FIRST}"
+    one, two = "mast no_dual_buffers", "mast"
     rows = [
         *logged("a", one, 1, mast_distance_batch=[0.8, 0.4], test_return_mean=[0.0, 1.0]),
         *logged("a", two, 1, mast_distance_batch=[0.7, 0.3], mast_distance_large=[0.8, 0.4],
@@ -450,7 +468,7 @@ def test_the_search_compares_settings_by_seeds_that_all_have(modules, make_study
     one, two = "mast mast.alpha=1.0 mast.omega=10.0", "mast no_soft_mellowmax"
     rows = [("a", one, seed, score) for seed, score in ((101, 0.5), (102, 1.0), (104, 0.0))]
     rows += [("a", two, 101, 0.25), ("a", two, 102, 0.75), ("b", one, 101, 3.0), ("b", two, 101, 2)]
-    section = modules["variants"].search(make_study(search=rows))
+    section = modules["search"].operator(make_study(search=rows))
     first, second = rows_of(section)
     assert first == {"operator": "alpha=1.0 omega=10.0", "a": "0.750 ± 0.354", "b": "3.000",
                      "runs": "3"}  # fmt: skip
@@ -463,10 +481,23 @@ def test_the_second_search_is_a_difference_by_the_same_seeds(modules, make_study
     one, ten = (f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
     rows = [("a", one, seed, 0.5) for seed in range(101, 107)]
     rows += [("a", ten, seed, 0.75) for seed in range(101, 106)]
-    section = modules["variants"].search(make_study(search=rows))
+    section = modules["search"].operator(make_study(search=rows))
     assert "0.500 [0.500, 0.500] | 0.750 [0.750, 0.750] | 0.250 [0.250, 0.250] | 5 of 5 seeds" in (
         section.text
     )
+
+
+def test_learning_rates_are_those_of_vdn(modules, make_study):
+    rows = [("a", "mast lr=0.002", seed, 0.5 * seed, "vdn", 0.9) for seed in (1, 2)]
+    rows += [("a", "dense", 1, 0.75, "vdn", 0.0), ("a", "mast no_soft_mellowmax", 1, 0.1)]
+    study = make_study(search=rows)
+    section = modules["search"].learning_rate(study)
+    assert [list(row.values()) for row in rows_of(section)] == [
+        ["a", "dense", "dense", "0.750", "1"],
+        ["a", "mast lr=0.002", "90 %", "0.750 ± 0.354", "2"],
+    ]  # fmt: skip
+    assert "6 minutes of one core" in section.text
+    assert "lr=" not in modules["search"].operator(study).text
 
 
 def test_a_method_has_the_same_colour_in_every_figure(modules):

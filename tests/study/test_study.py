@@ -124,7 +124,7 @@ def test_methods_have_short_names(plan):
     assert {"stock", "dense", "mast", "rigl", "ss", "set", "rlx2", "tiny"} < names
     assert {n for n in names if n.startswith("mast ")} == {
         "mast no_soft_mellowmax", "mast mast.operator=mellowmax", "mast mast.topology_interval=25",
-        "mast no_sparsity", "mast no_td_lambda", "mast no_dual_buffers",
+        "mast lr=0.002", "mast no_td_lambda", "mast no_dual_buffers",
         "mast no_topology_evolution",
         *(f"mast{variant} mast.alpha=1.0" for variant in (
             "", " no_td_lambda", " no_dual_buffers", " no_topology_evolution", " no_sparsity",

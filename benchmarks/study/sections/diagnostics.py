@@ -7,14 +7,16 @@ from matplotlib import rc_context
 
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import colours_of, draw_curve, legend_below, panels, title
-from sections.study import NOT_YET, Section, Study, caption
+from sections.study import FIRST_MAST, NOT_YET, Section, Study, caption
 from sections.wording import mean_interval, share, table
 
 RUN = ["task", "method", "sparsity", "seed", "commit"]
 LAST = 20  # evaluations of a score, as in summarise.py
 ESTIMATED, REALISED = "mast_value_estimated", "mast_value_realised"
 ONE_BUFFER = "mast no_dual_buffers"
-METHODS = ("dense", "mast", "mast no_soft_mellowmax", "mast no_td_lambda", ONE_BUFFER)
+METHODS = (
+    "dense", "mast", FIRST_MAST, "mast no_soft_mellowmax", "mast no_td_lambda", ONE_BUFFER,
+)  # fmt: skip
 # Metric, method, legend and line of each curve of a distance.
 DISTANCES = (
     ("mast_distance_batch", ONE_BUFFER, "one buffer: batch", "-"),
@@ -27,8 +29,7 @@ RETURNS = ("test_battle_won_mean", "test_return_mean")  # the score is the first
 
 def overestimation(study: Study) -> Section:
     """Values that the networks gave to test episodes beside the returns that followed."""
-    logged = study.of_first_alpha().diagnostics
-    own = logged[logged.method.isin(METHODS)]
+    own = study.diagnostics[study.diagnostics.method.isin(METHODS)]
     both = own[own.metric.isin([ESTIMATED, REALISED])]
     if both.empty:
         return Section(NOT_YET)
@@ -70,8 +71,7 @@ def overestimation(study: Study) -> Section:
 
 def dual_buffers(study: Study) -> Section:
     """How far the policy is from what it learns from, with one buffer and two."""
-    logged = study.of_first_alpha().diagnostics
-    own = logged[logged.method.isin(["mast", ONE_BUFFER])]
+    own = study.diagnostics[study.diagnostics.method.isin(["mast", ONE_BUFFER])]
     # Where both have been run.
     own = own.groupby("task").filter(lambda here: here.method.nunique() == 2)
     if own.empty:

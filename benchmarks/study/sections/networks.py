@@ -14,7 +14,7 @@ from sections.drawing import (
     panels,
     title,
 )
-from sections.study import NOT_YET, Section, Study, caption, of_same_seeds, qmix
+from sections.study import FIRST_ALPHA, NOT_YET, Section, Study, caption, of_same_seeds, qmix
 from sections.wording import mean, mean_interval, table
 
 # As summary.csv has them, and as Fig. 10 does.
@@ -68,8 +68,7 @@ def agents(study: Study) -> Section:
     found = study.densities
     if found.empty:
         return Section(NOT_YET)
-    runs = study.of_first_alpha().runs
-    own = runs[runs.method == "mast per_agent"]
+    own = study.runs[study.runs.method == f"mast per_agent{FIRST_ALPHA}"]
     tasks = sorted(found.task.unique())
     rows = [
         {"task": task, "agent": str(agent), "density": mean(cell.density), "runs": str(len(cell))}

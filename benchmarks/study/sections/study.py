@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -22,9 +22,7 @@ RANDOM = {
 NOT_YET = "Not run yet."
 # α of Soft Mellowmax by default until search/sharpness.yaml, as names of methods end with it.
 FIRST_ALPHA = " mast.alpha=1.0"
-NEW_ALPHA = " mast.alpha=10.0"
 FIRST_MAST = f"mast{FIRST_ALPHA}"
-_WITHOUT_ALPHA = ("mast no_soft_mellowmax", "mast mast.operator=mellowmax")
 _FIRST = {"results/tickets.yaml": "python benchmarks/study/tickets.py && "}  # makes the file
 
 
@@ -53,18 +51,6 @@ class Study:
         names = ("summary", "machines", "curves", "densities", "diagnostics", "search")
         runs, machines, *others = (read_table(folder / f"{name}.csv") for name in names)
         return cls(with_shares(runs.merge(machines, how="left")), *others)
-
-    def of_first_alpha(self) -> Study:
-        """The same as it was named when α was 1 by default: what has the new α says that instead.
-
-        The sections on MAST's parts are of those runs.
-        """
-        return replace(
-            self,
-            runs=_of_first_alpha(self.runs),
-            curves=_of_first_alpha(self.curves),
-            diagnostics=_of_first_alpha(self.diagnostics),
-        )
 
 
 @dataclass(frozen=True)
@@ -103,13 +89,6 @@ def with_shares(runs: pd.DataFrame) -> pd.DataFrame:
     dense = gain[runs.method == "dense"].groupby([runs[key] for key in group]).mean()
     keys = pd.MultiIndex.from_frame(runs[group])
     return runs.assign(gain=gain, of_dense=gain / dense.reindex(keys).to_numpy())
-
-
-def _of_first_alpha(table: pd.DataFrame) -> pd.DataFrame:
-    method = table.method.astype(str)
-    first = method.str.endswith(FIRST_ALPHA)
-    new = method.str.startswith("mast") & ~first & ~method.isin(_WITHOUT_ALPHA)
-    return table.assign(method=method.where(~new, method + NEW_ALPHA).str.removesuffix(FIRST_ALPHA))
 
 
 def qmix(table: pd.DataFrame) -> pd.DataFrame:

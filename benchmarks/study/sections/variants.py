@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 from matplotlib import rc_context
 
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import colours_of, draw_curve, draw_interval, legend_below, panels, title
-from sections.shares import paired_difference
+from sections.shares import mean_share, paired_difference
 from sections.study import (
     CELL,
+    FIRST_ALPHA,
     FIRST_MAST,
-    NEW_ALPHA,
     NOT_YET,
     Section,
     Study,
@@ -19,20 +21,19 @@ from sections.study import (
     of_same_seeds,
     qmix,
 )
-from sections.wording import mean, mean_interval, share, table
+from sections.wording import mean_interval, share, table
 
 AT = 0.95  # sparsity of parts.yaml
 CRITICAL = ("mast", FIRST_MAST, "rigl", "ss")  # of Fig. 8
 INTERVAL = " mast.topology_interval=25"  # of interval.yaml
-# The settings of search/sharpness.yaml, as search.csv has them.
-SHARPNESS = tuple(f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
+MAX = "mast no_soft_mellowmax"  # which no α changes
 # As summary.csv has them, and as Fig. 16 does.
 OPERATORS = {
-    f"mast{NEW_ALPHA}": "soft_mellowmax, α = 10",
-    "mast": "soft_mellowmax, α = 1",
+    "mast": "soft_mellowmax, α = 10",
+    FIRST_MAST: "soft_mellowmax, α = 1",
     "mast mast.operator=mellowmax": "mellowmax",
-    "mast mast.operator=softmax": "softmax",
-    "mast no_soft_mellowmax": "max",
+    f"mast mast.operator=softmax{FIRST_ALPHA}": "softmax, α = 1",
+    MAX: "max",
 }
 
 
@@ -73,30 +74,31 @@ def critical(study: Study) -> Section:
 
 def parts(study: Study) -> Section:
     """MAST without each of its parts: with the default α, then with the first one."""
-    alphas = {
-        "With α = 10, the default:": (study, "main.yaml"),
-        "With α = 1; `mast` here is the main table's `mast mast.alpha=1.0`:": (
-            study.of_first_alpha(), "first_alpha.yaml",
-        ),
-    }  # fmt: skip
     blocks = []
-    for heading, (named, sweep) in alphas.items():
-        own = _beside_mast(named.runs, named.runs.method.str.fullmatch(r"mast no_\w+"))
+    for heading, mast, sweep in (
+        ("With α = 10, the default:", "mast", "main.yaml"),
+        ("With α = 1:", FIRST_MAST, "first_alpha.yaml"),
+    ):
+        method, alpha = study.runs.method, re.escape(mast.removeprefix("mast"))
+        without = method.str.fullmatch(rf"mast no_\w+{alpha}") | (method == MAX)
+        own = _beside_mast(study.runs, without, mast)
         if own.empty:
             continue
         rows = [
-            {"task": task, "method": method, "sparsity": share(sparsity), **_beside(cell, own)}
+            {
+                "task": task, "method": method, "sparsity": share(sparsity),
+                **_beside(cell, own, mast),
+            }
             for (task, method, sparsity), cell in own.groupby(["task", *CELL])
-        ]
+        ]  # fmt: skip
         blocks += [heading, table(rows), caption(own, sweep, "parts.yaml")]
     return Section.of(*blocks) if blocks else Section(NOT_YET)
 
 
 def operators(study: Study) -> Section:
     """MAST with each of the target operators."""
-    study = study.of_first_alpha()
     own = _beside_mast(study.runs, study.runs.method.isin(OPERATORS))
-    own = of_same_seeds(own, own[~own.method.isin(["mast", f"mast{NEW_ALPHA}"])])
+    own = of_same_seeds(own, own[~own.method.isin(["mast", FIRST_MAST])])
     if own.empty:
         return Section(NOT_YET)
     own = own.assign(operator=own.method.map(OPERATORS))
@@ -121,45 +123,6 @@ def operators(study: Study) -> Section:
         table(rows), caption(own, "main.yaml", "first_alpha.yaml", "parts.yaml"),
         study_operators=("Learning curves by target operator", figure),
     )  # fmt: skip
-
-
-def search(study: Study) -> Section:
-    """What other α and ω of Soft Mellowmax do, on tasks and seeds of no other table."""
-    own = study.search
-    if own.empty:
-        return Section(NOT_YET)
-    settings = own.groupby(["task", "seed"]).method.transform("nunique")
-    rows = []
-    for method, cell in own[settings == own.method.nunique()].groupby("method"):
-        row = {"operator": _setting(method)}
-        for task, scores in cell.groupby("task").final:
-            row[str(task)] = mean(scores)
-        row["runs"] = str(len(cell))
-        rows.append(row)
-    minutes = f"{own.wall_s.sum() / 60:.0f} minutes of one core in all. "
-    sweeps = caption(own, "search/operator.yaml", "search/sharpness.yaml")
-    return Section.of(table(rows), *_again(own), minutes + sweeps)
-
-
-def _again(search: pd.DataFrame) -> list[str]:
-    """The two settings that were run on more seeds, and their difference by the same ones."""
-    first, new = (search[search.method == setting] for setting in SHARPNESS)
-    both = first.merge(new, on=["task", "seed"], suffixes=("", "_new"))
-    rows = [
-        {
-            "task": task,
-            **{_setting(name): mean_interval(here[column])
-               for name, column in zip(SHARPNESS, ("final", "final_new"), strict=True)},
-            "difference [95 %]": mean_interval(here.final_new - here.final),
-            "not lower on": f"{(here.final_new >= here.final).sum()} of {len(here)} seeds",
-        }
-        for task, here in both.groupby("task")
-    ]  # fmt: skip
-    return [table(rows)] if rows else []
-
-
-def _setting(method: object) -> str:
-    return str(method).removeprefix("mast ").replace("mast.", "")
 
 
 def interval(study: Study) -> Section:
@@ -193,23 +156,24 @@ def others(study: Study) -> Section:
     own = runs[(runs.algorithm != "qmix") | (runs.hidden != 64)]
     if own.empty:
         return Section(NOT_YET)
-    rows = [
-        {
-            "task": task, "algorithm": algorithm, "hidden": str(hidden), "method": method,
-            "sparsity": share(sparsity), **_score(cell),
-        }
-        for (task, algorithm, hidden, method, sparsity), cell in own.groupby(
-            ["task", "algorithm", "hidden", *CELL]
-        )
-    ]  # fmt: skip
-    return Section.of(table(rows), caption(own, "algorithms.yaml", "vdn.yaml", "width.yaml"))
+    rows = []
+    for (task, algorithm, hidden), here in own.groupby(["task", "algorithm", "hidden"]):
+        dense = here[here.method == "dense"]
+        for (method, sparsity), cell in here.groupby(CELL):
+            rows.append({
+                "task": task, "algorithm": algorithm, "hidden": str(hidden), "method": method,
+                "sparsity": share(sparsity), **_score(cell),
+                "of dense": "–" if dense.empty else mean_share(cell, dense),
+            })  # fmt: skip
+    return Section.of(
+        table(rows), caption(own, "algorithms.yaml", "vdn.yaml", "width.yaml")
+    )  # fmt: skip
 
 
-def _beside_mast(runs: pd.DataFrame, wanted: pd.Series) -> pd.DataFrame:
+def _beside_mast(runs: pd.DataFrame, wanted: pd.Series, mast: str = "mast") -> pd.DataFrame:
     """Wanted runs of QMIX with 64 units, and MAST's at 95 % by the seeds of any of them."""
-    mast = runs.method == "mast"
-    own = qmix(runs[(wanted | mast) & runs.sparsity.isin([AT, 0.0])])
-    return of_same_seeds(own, own[own.method != "mast"])
+    own = qmix(runs[(wanted | (runs.method == mast)) & runs.sparsity.isin([AT, 0.0])])
+    return of_same_seeds(own, own[own.method != mast])
 
 
 def _score(cell: pd.DataFrame) -> dict[str, str]:
@@ -220,14 +184,14 @@ def _score(cell: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _beside(cell: pd.DataFrame, own: pd.DataFrame) -> dict[str, str]:
+def _beside(cell: pd.DataFrame, own: pd.DataFrame, method: str = "mast") -> dict[str, str]:
     """A variant's score, and that of MAST with the same sparsity by the same seeds.
 
     MAST's own row has all its runs that are beside any variant.
     """
     score = _score(cell)
-    mast = own[own.method == "mast"].merge(cell[["task", "seed"]])
-    if set(cell.method) == {"mast"} or mast.empty:
+    mast = own[own.method == method].merge(cell[["task", "seed"]])
+    if set(cell.method) == {method} or mast.empty:
         return {**score, "MAST, same seeds": "–", "difference, of dense [95 %]": "–"}
     same = cell[cell.seed.isin(mast.seed)]
     return {

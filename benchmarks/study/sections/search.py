@@ -1,0 +1,68 @@
+"""What defaults were chosen by: runs on tasks and seeds of no other table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sections.study import CELL, NOT_YET, Section, Study, caption
+from sections.wording import mean, mean_interval, share, table
+
+# The settings of search/sharpness.yaml, as search.csv has them.
+SHARPNESS = tuple(f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
+
+
+def operator(study: Study) -> Section:
+    """What other α and ω of Soft Mellowmax do, on tasks and seeds of no other table."""
+    own = study.search[study.search.algorithm == "qmix"]
+    if own.empty:
+        return Section(NOT_YET)
+    settings = own.groupby(["task", "seed"]).method.transform("nunique")
+    rows = []
+    for method, cell in own[settings == own.method.nunique()].groupby("method"):
+        row = {"operator": _setting(method)}
+        for task, scores in cell.groupby("task").final:
+            row[str(task)] = mean(scores)
+        row["runs"] = str(len(cell))
+        rows.append(row)
+    sweeps = caption(own, "search/operator.yaml", "search/sharpness.yaml")
+    return Section.of(table(rows), *_again(own), _cost(own) + sweeps)
+
+
+def _again(search: pd.DataFrame) -> list[str]:
+    """The two settings that were run on more seeds, and their difference by the same ones."""
+    first, new = (search[search.method == setting] for setting in SHARPNESS)
+    both = first.merge(new, on=["task", "seed"], suffixes=("", "_new"))
+    rows = [
+        {
+            "task": task,
+            **{_setting(name): mean_interval(here[column])
+               for name, column in zip(SHARPNESS, ("final", "final_new"), strict=True)},
+            "difference [95 %]": mean_interval(here.final_new - here.final),
+            "not lower on": f"{(here.final_new >= here.final).sum()} of {len(here)} seeds",
+        }
+        for task, here in both.groupby("task")
+    ]  # fmt: skip
+    return [table(rows)] if rows else []
+
+
+def _setting(method: object) -> str:
+    return str(method).removeprefix("mast ").replace("mast.", "")
+
+
+def learning_rate(study: Study) -> Section:
+    """What other learning rates do for VDN."""
+    own = study.search[study.search.algorithm == "vdn"]
+    if own.empty:
+        return Section(NOT_YET)
+    rows = [
+        {
+            "task": task, "method": method, "sparsity": share(sparsity),
+            "score": mean(cell.final), "runs": str(len(cell)),
+        }
+        for (task, method, sparsity), cell in own.groupby(["task", *CELL])
+    ]  # fmt: skip
+    return Section.of(table(rows), _cost(own) + caption(own, "search/learning_rate.yaml"))
+
+
+def _cost(own: pd.DataFrame) -> str:
+    return f"{own.wall_s.sum() / 60:.0f} minutes of one core in all. "
