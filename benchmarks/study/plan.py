@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from epymarl_mast.sweep.plan import Run, read_sweep
 HERE = Path(__file__).parent
 SEARCH = HERE / "search"  # sweeps of other tasks and seeds, which defaults were chosen by
 CELL = ["task", "algorithm", "method", "sparsity", "hidden", "seed"]
+DIAGNOSTIC_RUNS = {"algorithm": "qmix", "hidden": 64}  # what diagnostics.csv does not say of them
 _OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine", "hidden_dim")
 _BASELINES = {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
 
@@ -91,14 +92,18 @@ def _default_alpha(config: str) -> float:
     return float(read_yaml(shipped_algorithms()[config], config)["mast"]["alpha"])
 
 
-def write_sweep(file: Path, results: Path, runs: Iterable[Run]) -> None:
-    """Some runs as a sweep of their own.
+def write_sweep(file: Path, results: Path, runs: Sequence[Run]) -> None:
+    """Some runs as a sweep of their own; none are no sweep, and leave no file.
 
     Args:
         file: to write.
         results: folder that they go to, absolute.
         runs: of the study's sweeps.
     """
+    if not runs:
+        file.unlink(missing_ok=True)
+        return
+    results.mkdir(parents=True, exist_ok=True)
     plan = {
         "host": "pymarlzooplus",
         "results": str(results),

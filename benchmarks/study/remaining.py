@@ -10,7 +10,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from plan import CELL, HERE, cell_of, is_diagnostic, key_of, read_table, write_sweep
+from plan import (
+    CELL,
+    DIAGNOSTIC_RUNS,
+    HERE,
+    cell_of,
+    is_diagnostic,
+    key_of,
+    read_table,
+    write_sweep,
+)
 
 from epymarl_mast.sweep.plan import Run, read_sweep
 
@@ -28,13 +37,12 @@ def main() -> None:
     wanted = [r for r in runs if arguments.seeds is None or cell_of(r)["seed"] in arguments.seeds]
     left = lacking(wanted, arguments.tables)
     file = results / "remaining.yaml"
-    if not left:  # which no sweep can be
-        file.unlink(missing_ok=True)
-        print(f"the tables have all {len(wanted)} runs")
-        return
-    results.mkdir(parents=True, exist_ok=True)
     write_sweep(file, results, left)
-    print(f"{len(left)} of {len(wanted)} runs in {file}")
+    print(
+        f"{len(left)} of {len(wanted)} runs in {file}"
+        if left
+        else f"the tables have all {len(wanted)} runs"
+    )
 
 
 def lacking(runs: list[Run], tables: Path) -> list[Run]:
@@ -43,7 +51,7 @@ def lacking(runs: list[Run], tables: Path) -> list[Run]:
     A row of fewer or more steps than the sweep asks for is not of its run.
     """
     counted = _cells(tables / "summary.csv", [*CELL, "steps"])
-    logged = _cells(tables / "diagnostics.csv", CELL, algorithm="qmix", hidden=64)
+    logged = _cells(tables / "diagnostics.csv", CELL, **DIAGNOSTIC_RUNS)
     return [
         run
         for run in runs

@@ -18,6 +18,7 @@ import pandas as pd
 from machines import machine_of, spans
 from plan import (
     CELL,
+    DIAGNOSTIC_RUNS,
     HERE,
     SEARCH,
     cell_of,
@@ -82,7 +83,7 @@ def main() -> None:
     _update(tables / "search.csv", pd.DataFrame(found, columns=COLUMNS), CELL)
     logging = [key_of(run) for run in runs.values() if is_diagnostic(run)]
     planned = [key_of(run) for run in runs.values() if not is_diagnostic(run)]
-    of_logging = table[DIAGNOSED].drop_duplicates().assign(algorithm="qmix", hidden=64)
+    of_logging = table[DIAGNOSED].drop_duplicates().assign(**DIAGNOSTIC_RUNS)
     print(f"{_progress(summaries, planned)}; for diagnostics {_progress(of_logging, logging)}")
 
 

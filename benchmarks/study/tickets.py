@@ -48,11 +48,10 @@ def main() -> None:
         room = max(0, A_TASK - len(elsewhere[task] - here))
         first += [ticket for pair in found[:room] for ticket in pair]
     file = results / "tickets.yaml"
-    if not first:  # which no sweep can be
-        file.unlink(missing_ok=True)
+    write_sweep(file, results, first)
+    if not first:
         print(f"no tickets: no MAST run of main.yaml that ended in {results} is still wanted")
         return
-    write_sweep(file, results, first)
     print(f"{len(first) // 2} tickets, and as many random masks, in {file}")
 
 

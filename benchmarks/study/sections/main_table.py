@@ -9,6 +9,7 @@ from epymarl_mast.report.pictures import STYLE
 from sections.drawing import colours_of, draw_curve, legend_below, panels, title
 from sections.shares import iqm_share, mean_share, paired_difference
 from sections.study import (
+    CELL,
     NOT_YET,
     ORDER,
     Section,
@@ -171,11 +172,11 @@ def _share_of_steps(used: pd.DataFrame, curves: pd.DataFrame, task: object) -> s
 
 def _beside_dense(here: pd.DataFrame) -> dict[str, str]:
     """Dense's score on a task, and what others have of it."""
-    found = here.groupby(["method", "sparsity"])[["final", "of_dense"]].mean()
+    found = here.groupby(CELL).of_dense.mean()
     shown = {"dense": mean(here[here.method == "dense"].final)}
     for sparsity in (0.9, 0.95):
         for method in ("mast", RIVAL, "ss"):
-            cell = found.of_dense.get((method, sparsity))
+            cell = found.get((method, sparsity))
             shown[f"{method} {share(sparsity)}, of dense"] = "–" if cell is None else f"{cell:.1%}"
     return shown
 
