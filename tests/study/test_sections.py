@@ -487,16 +487,20 @@ def test_the_second_search_is_a_difference_by_the_same_seeds(modules, make_study
     )
 
 
-def test_learning_rates_are_those_of_vdn(modules, make_study):
+def test_learning_rates_are_compared_by_the_seeds_that_have_others(modules, make_study):
+    mast = "mast mast.alpha=10.0 mast.omega=10.0"
     rows = [("a", "mast lr=0.002", seed, 0.5 * seed, "vdn", 0.9) for seed in (1, 2)]
     rows += [("a", "dense", 1, 0.75, "vdn", 0.0), ("a", "mast no_soft_mellowmax", 1, 0.1)]
+    rows += [("a", "mast lr=0.001", 3, 1.0), *(("a", mast, seed, 0.2 * seed) for seed in (3, 4))]
     study = make_study(search=rows)
     section = modules["search"].learning_rate(study)
     assert [list(row.values()) for row in rows_of(section)] == [
-        ["a", "dense", "dense", "0.750", "1"],
-        ["a", "mast lr=0.002", "90 %", "0.750 ± 0.354", "2"],
+        ["a", "qmix", "mast", "95 %", "0.600", "1"],
+        ["a", "qmix", "mast lr=0.001", "95 %", "1.000", "1"],
+        ["a", "vdn", "dense", "dense", "0.750", "1"],
+        ["a", "vdn", "mast lr=0.002", "90 %", "0.750 ± 0.354", "2"],
     ]  # fmt: skip
-    assert "6 minutes of one core" in section.text
+    assert "10 minutes of one core" in section.text
     assert "lr=" not in modules["search"].operator(study).text
 
 

@@ -7,13 +7,16 @@ import pandas as pd
 from sections.study import CELL, NOT_YET, Section, Study, caption
 from sections.wording import mean, mean_interval, share, table
 
-# The settings of search/sharpness.yaml, as search.csv has them.
+# The settings of search/sharpness.yaml, as search.csv has them; the second is the default since.
 SHARPNESS = tuple(f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
+RATED = ("dense", "mast", "rlx2")  # methods whose learning rate was tried
 
 
 def operator(study: Study) -> Section:
     """What other α and ω of Soft Mellowmax do, on tasks and seeds of no other table."""
-    own = study.search[study.search.algorithm == "qmix"]
+    runs = study.search
+    mast = runs.method.str.startswith("mast ") & ~runs.method.str.contains(" lr=")
+    own = runs[mast & (runs.algorithm == "qmix")]
     if own.empty:
         return Section(NOT_YET)
     settings = own.groupby(["task", "seed"]).method.transform("nunique")
@@ -50,18 +53,23 @@ def _setting(method: object) -> str:
 
 
 def learning_rate(study: Study) -> Section:
-    """What other learning rates do for VDN."""
-    own = study.search[study.search.algorithm == "vdn"]
+    """What other learning rates do, beside the hosts' by the same seeds."""
+    tried = study.search.assign(method=study.search.method.replace(SHARPNESS[-1], "mast"))
+    tried = tried[tried.method.str.split(" lr=").str[0].isin(RATED)]
+    compared = tried[tried.method.str.contains(" lr=")][["task", "algorithm", "seed"]]
+    own = tried.merge(compared.drop_duplicates())
     if own.empty:
         return Section(NOT_YET)
     rows = [
         {
-            "task": task, "method": method, "sparsity": share(sparsity),
+            "task": task, "algorithm": algorithm, "method": method, "sparsity": share(sparsity),
             "score": mean(cell.final), "runs": str(len(cell)),
         }
-        for (task, method, sparsity), cell in own.groupby(["task", *CELL])
+        for (task, algorithm, method, sparsity), cell in own.groupby(["task", "algorithm", *CELL])
     ]  # fmt: skip
-    return Section.of(table(rows), _cost(own) + caption(own, "search/learning_rate.yaml"))
+    sweeps = ("operator", "learning_rate_qmix", "learning_rate_vdn")
+    names = [f"search/{sweep}.yaml" for sweep in sweeps]
+    return Section.of(table(rows), _cost(own) + caption(own, *names))
 
 
 def _cost(own: pd.DataFrame) -> str:
