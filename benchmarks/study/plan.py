@@ -16,8 +16,9 @@ from epymarl_mast.sweep.plan import Run, read_sweep
 HERE = Path(__file__).parent
 SEARCH = HERE / "search"  # sweeps of other tasks and seeds, which defaults were chosen by
 CELL = ["task", "algorithm", "method", "sparsity", "hidden", "seed"]
+LAST = 20  # evaluations of a score (MAST §4.1)
 DIAGNOSTIC_RUNS = {"algorithm": "qmix", "hidden": 64}  # what diagnostics.csv does not say of them
-_OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine", "hidden_dim")
+_OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine")
 _BASELINES = {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
 
 
@@ -27,8 +28,8 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def sweeps(results: Path) -> list[Path]:
-    """The study's sweep files, and the one that ``tickets.py`` made."""
-    return sorted([*HERE.glob("*.yaml"), *results.glob("tickets.yaml")])
+    """The study's sweep files, those of the search, and the one that ``tickets.py`` made."""
+    return sorted([*HERE.glob("*.yaml"), *SEARCH.glob("*.yaml"), *results.glob("tickets.yaml")])
 
 
 def runs_of(files: Iterable[Path]) -> list[Run]:
@@ -68,7 +69,7 @@ def method_of(run: Run) -> str:
 
 
 def is_diagnostic(run: Run) -> bool:
-    """Whether a run is there for what it logs: it repeats one of another sweep, which counts."""
+    """Whether a run is there for what it logs, and its score is not in ``summary.csv``."""
     return any(key.startswith("mast.log_") for key, _ in run.options)
 
 
@@ -85,6 +86,36 @@ def is_of(run: Run, config: Mapping[str, Any]) -> bool:
         return True
     given = [word.partition("=")[2] for word in run.overrides if word.startswith("mast.alpha=")]
     return float(config["mast.alpha"]) == float(given[0] if given else _default_alpha(run.config))
+
+
+def lacking(
+    runs: Iterable[Run], summary: pd.DataFrame, search: pd.DataFrame, diagnostics: pd.DataFrame
+) -> list[Run]:
+    """Those of some runs that the tables have no row of.
+
+    A row of fewer or more steps than the sweep asks for is not of its run.
+
+    Args:
+        runs: of any sweeps.
+        summary: ``summary.csv``.
+        search: ``search.csv``.
+        diagnostics: ``diagnostics.csv``.
+    """
+    logged = _rows(diagnostics.assign(**DIAGNOSTIC_RUNS), CELL)
+    counted = _rows(summary, [*CELL, "steps"]) | _rows(search, [*CELL, "steps"])
+    return [
+        run
+        for run in runs
+        if (
+            key_of(run) not in logged
+            if is_diagnostic(run)
+            else (*key_of(run), dict(run.options)["t_max"]) not in counted
+        )
+    ]
+
+
+def _rows(table: pd.DataFrame, names: list[str]) -> set[tuple[Any, ...]]:
+    return set(table[names].itertuples(index=False, name=None))
 
 
 @lru_cache

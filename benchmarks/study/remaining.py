@@ -10,18 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from plan import (
-    CELL,
-    DIAGNOSTIC_RUNS,
-    HERE,
-    cell_of,
-    is_diagnostic,
-    key_of,
-    read_table,
-    write_sweep,
-)
-
-from epymarl_mast.sweep.plan import Run, read_sweep
+import pandas as pd
+from plan import CELL, HERE, SEARCH, cell_of, lacking, read_table, runs_of, write_sweep
 
 
 def main() -> None:
@@ -30,12 +20,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
     parser.add_argument("--seeds", type=int, nargs="+", help="these alone")
-    parser.add_argument("--sweeps", type=Path, nargs="+", default=sorted(HERE.glob("*.yaml")))
+    every = sorted([*HERE.glob("*.yaml"), *SEARCH.glob("*.yaml")])
+    parser.add_argument("--sweeps", type=Path, nargs="+", default=every)
     arguments = parser.parse_args()
     results = arguments.results.absolute()
-    runs = [run for file in arguments.sweeps for run in read_sweep(file).runs]
+    runs = runs_of(arguments.sweeps)
     wanted = [r for r in runs if arguments.seeds is None or cell_of(r)["seed"] in arguments.seeds]
-    left = lacking(wanted, arguments.tables)
+    left = lacking(wanted, *tables_in(arguments.tables))
     file = results / "remaining.yaml"
     write_sweep(file, results, left)
     print(
@@ -45,29 +36,12 @@ def main() -> None:
     )
 
 
-def lacking(runs: list[Run], tables: Path) -> list[Run]:
-    """Those of some runs that have no row in ``summary.csv``, or ``diagnostics.csv``.
-
-    A row of fewer or more steps than the sweep asks for is not of its run.
-    """
-    counted = _cells(tables / "summary.csv", [*CELL, "steps"])
-    logged = _cells(tables / "diagnostics.csv", CELL, **DIAGNOSTIC_RUNS)
-    return [
-        run
-        for run in runs
-        if (
-            key_of(run) not in logged
-            if is_diagnostic(run)
-            else (*key_of(run), dict(run.options)["t_max"]) not in counted
-        )
-    ]
-
-
-def _cells(file: Path, names: list[str], **constant: object) -> set[tuple[object, ...]]:
-    if not file.exists():
-        return set()
-    table = read_table(file).assign(**constant)
-    return set(table[names].itertuples(index=False, name=None))
+def tables_in(folder: Path) -> list[pd.DataFrame]:
+    """``summary.csv``, ``search.csv`` and ``diagnostics.csv``; without rows where there is none."""
+    names = ("summary", "search", "diagnostics")
+    files = [folder / f"{name}.csv" for name in names]
+    empty = pd.DataFrame(columns=[*CELL, "steps"])
+    return [read_table(file) if file.exists() else empty for file in files]
 
 
 if __name__ == "__main__":

@@ -13,18 +13,20 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from sections import diagnostics, main_table, networks, search, variants
+from sections import costs, curves, diagnostics, main_table, networks, progress, search, variants
 from sections.study import Section, Study
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 BLOCKS: dict[str, Callable[[Study], Section]] = {
+    "progress": progress.progress,
     "main": main_table.main_table,
     "of_dense": main_table.of_dense,
     "differences": main_table.differences,
-    "costs": main_table.costs,
-    "windows": main_table.windows,
-    "curves": main_table.curves,
+    "costs": costs.costs,
+    "windows": curves.windows,
+    "speed": curves.speed,
+    "curves": curves.curves,
     "critical": variants.critical,
     "parts": variants.parts,
     "operators": variants.operators,
@@ -35,6 +37,7 @@ BLOCKS: dict[str, Callable[[Study], Section]] = {
     "interval": variants.interval,
     "others": variants.others,
     "search": search.operator,
+    "first_alpha": main_table.first_alpha,
     "learning_rate": search.learning_rate,
 }
 _BLOCK = re.compile(r"(<!-- (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)

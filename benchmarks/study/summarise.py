@@ -18,13 +18,13 @@ import pandas as pd
 from machines import machine_of, spans
 from plan import (
     CELL,
-    DIAGNOSTIC_RUNS,
     HERE,
+    LAST,
     SEARCH,
     cell_of,
     is_diagnostic,
     is_of,
-    key_of,
+    lacking,
     read_table,
     runs_of,
     sweeps,
@@ -36,7 +36,6 @@ from epymarl_mast.report.results import final_performance
 from epymarl_mast.report.selection import select, usable
 from epymarl_mast.sweep.plan import Run
 
-LAST = 20  # evaluations of a score (MAST §4.1)
 COLUMNS = [
     *CELL, "final", "steps", "wall_s", "flops_train_ratio", "flops_test_ratio", "size_ratio",
     "commit",
@@ -59,10 +58,14 @@ def main() -> None:
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
     runs = {f"sweep-{run.id}": run for run in runs_of(sweeps(results))}
+    searched = {run.id for run in runs_of(SEARCH.glob("*.yaml"))}
     running = spans(results)
-    rows, machines, curves, densities, diagnostics = [], [], [], [], []
+    rows, tried, machines, curves, densities, diagnostics = [], [], [], [], [], []
     for run, record in finished(results, runs):
         row = summary(run, record)
+        if run.id in searched:
+            tried.append(row)
+            continue
         if is_diagnostic(run):
             diagnostics.extend(diagnosis(row, record))
             continue
@@ -74,22 +77,13 @@ def main() -> None:
     _update(tables / "machines.csv", pd.DataFrame(machines, columns=[*CELL, *MACHINE]), CELL)
     evaluations = pd.DataFrame(curves, columns=[*CELL, "step", "value"])
     _update(tables / "curves.csv", evaluations, CELL, "step")
-    columns = ["task", "seed", "agent", "density"]
-    _update(tables / "densities.csv", pd.DataFrame(densities, columns=columns), columns[:2])
+    of_agents = pd.DataFrame(densities, columns=[*CELL, "agent", "density"])
+    _update(tables / "densities.csv", of_agents, CELL, "agent")
     logged = pd.DataFrame(diagnostics, columns=[*DIAGNOSED, "commit", "metric", "step", "value"])
-    table = _update(tables / "diagnostics.csv", logged, DIAGNOSED, "metric", "step")
-    tried = {f"sweep-{run.id}": run for run in runs_of(SEARCH.glob("*.yaml"))}
-    found = [summary(run, record) for run, record in finished(results / SEARCH.name, tried)]
-    _update(tables / "search.csv", pd.DataFrame(found, columns=COLUMNS), CELL)
-    logging = [key_of(run) for run in runs.values() if is_diagnostic(run)]
-    planned = [key_of(run) for run in runs.values() if not is_diagnostic(run)]
-    of_logging = table[DIAGNOSED].drop_duplicates().assign(**DIAGNOSTIC_RUNS)
-    print(f"{_progress(summaries, planned)}; for diagnostics {_progress(of_logging, logging)}")
-
-
-def _progress(rows: pd.DataFrame, planned: list[tuple[Any, ...]]) -> str:
-    done = pd.MultiIndex.from_frame(rows[CELL]).isin(planned).sum()
-    return f"{done} runs of {len(planned)}, {len(rows) - done} of earlier plans"
+    diagnosed = _update(tables / "diagnostics.csv", logged, DIAGNOSED, "metric", "step")
+    of_search = _update(tables / "search.csv", pd.DataFrame(tried, columns=COLUMNS), CELL)
+    left = lacking(runs.values(), summaries, of_search, diagnosed)
+    print(f"the tables have {len(runs) - len(left)} of {len(runs)} runs")
 
 
 def finished(results: Path, runs: dict[str, Run]) -> Iterator[tuple[Run, Record]]:
@@ -109,8 +103,9 @@ def finished(results: Path, runs: dict[str, Run]) -> Iterator[tuple[Run, Record]
         run = runs.get(str(record.config.get("label")))
         if run is not None and is_of(run, record.config):
             own.append(record)
-        elif run is not None:
-            print(f"{record.source}: another mast.alpha (left out)", file=sys.stderr)
+        else:
+            why = "of no sweep of the study" if run is None else "another mast.alpha"
+            print(f"{record.source}: {why} (left out)", file=sys.stderr)
     labels = [str(record.config["label"]) for record in own]
     chosen = select(own, labels, metrics, findings, LAST)
     for finding in chosen.findings:
@@ -148,9 +143,10 @@ def curve(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
 
 def agent_densities(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
     """The share of weights that each agent's own network has at the end; none if it is shared."""
+    names = {key: row[key] for key in CELL}
     for metric, agent in _DENSITIES.items():
         if (density := record.last(metric)) is not None:
-            yield {"task": row["task"], "seed": row["seed"], "agent": agent, "density": density}
+            yield {**names, "agent": agent, "density": density}
 
 
 def diagnosis(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:

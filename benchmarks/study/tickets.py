@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from plan import HERE, cell_of, is_of, read_table, write_sweep
@@ -72,9 +73,11 @@ def winning(run: Run, record: Record) -> Run:
 
 
 def finished(results: Path) -> list[Record]:
-    """Records of the runs that ended."""
+    """Records of the runs that ended, of two of a run the newer one."""
     found = [record for record in read_folder(results, ()) if isinstance(record, Record)]
-    return [record for record in found if record.status == "COMPLETED"]
+    complete = [record for record in found if record.status == "COMPLETED"]
+    complete.sort(key=lambda record: record.started or datetime.min)
+    return list({str(record.config.get("label")): record for record in complete}.values())
 
 
 if __name__ == "__main__":

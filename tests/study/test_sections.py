@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +15,11 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).parents[2]
 STUDY = REPOSITORY / "benchmarks" / "study"
-PARTS = ("study", "wording", "drawing", "shares", "main_table", "variants", "networks",
-         "diagnostics", "search")  # fmt: skip
+PARTS = ("study", "wording", "drawing", "shares", "main_table", "costs", "curves", "variants",
+         "networks", "diagnostics", "search", "progress")  # fmt: skip
+
+
+FIRST = " mast.alpha=1.0"  # the default when parts and operators were run
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +40,13 @@ def modules():
 
 
 SCORES = {"algorithm": "qmix", "hidden": 64, "commit": "abc", "wall_s": 60.0, "cpu": "x",
-          "cores": 4, "at_once": 4.0,
+          "cores": 4, "at_once": 4.0, "steps": 200_000,
           "size_ratio": 0.05, "flops_train_ratio": 0.05, "flops_test_ratio": 0.05}  # fmt: skip
 RUNS = ["task", "method", "sparsity", "seed", "final", *SCORES]
 CURVES = ["task", "algorithm", "method", "sparsity", "hidden", "seed", "step", "value"]
-DENSITIES = ["task", "seed", "agent", "density"]
-SEARCH = ["task", "method", "seed", "final", "algorithm", "sparsity", "wall_s", "commit"]
+DENSITIES = ["task", "seed", "agent", "density", "algorithm", "hidden", "method"]
+SEARCH = ["task", "method", "seed", "final", "algorithm", "sparsity", "wall_s", "commit",
+          "hidden", "steps"]  # fmt: skip
 DIAGNOSTICS = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
 
 
@@ -72,10 +77,13 @@ def make_study(modules):
         return modules["study"].Study(
             modules["study"].with_shares(pd.DataFrame(rows, columns=RUNS)),
             pd.DataFrame(curves, columns=CURVES),
-            pd.DataFrame(list(densities), columns=DENSITIES),
+            pd.DataFrame(
+                [(*row, "qmix", 64, f"mast per_agent{FIRST}") for row in densities],
+                columns=DENSITIES,
+            ),
             pd.DataFrame(list(diagnostics), columns=DIAGNOSTICS),
             pd.DataFrame(
-                [(*(*row, "qmix", 0.95)[:6], 120.0, "abc") for row in search],
+                [(*(*row, "qmix", 0.95)[:6], 120.0, "abc", 64, 1) for row in search],
                 columns=SEARCH,
             ),
         )
@@ -111,7 +119,20 @@ def means_of(axis):
 def test_without_runs_every_section_says_so(modules, make_study):
     study = make_study()
     for name, make in modules["report"].BLOCKS.items():
-        assert make(study) == modules["study"].Section("Not run yet."), name
+        if name != "progress":
+            assert make(study) == modules["study"].Section("Not run yet."), name
+
+
+def test_what_is_not_run_yet_is_said_by_sweep(modules, make_study):
+    dense = ("SimpleSpread-3-v0", "dense", 0.0)
+    runs = [(*dense, seed, -570.0, {"steps": 100_000}) for seed in (1, 2)]
+    runs += [(*dense, 3, -570.0)]  # too many steps
+    text = modules["progress"].progress(make_study(runs)).text
+    assert re.match(r"2 of \d+ planned runs are in the tables.", text)
+    rows = {row["sweep"]: row for row in rows_in(text)}
+    planned, left = (int(rows["main.yaml"][key]) for key in ("planned", "not run yet"))
+    assert (planned, left) == (4 * 13 * 8, planned - 2)
+    assert "search/operator.yaml" in rows
 
 
 def test_scores_are_shares_of_their_own_dense_runs_from_random(make_study, random_returns):
@@ -161,6 +182,7 @@ def test_shares_count_tasks_alike_by_the_seeds_that_are_on_all(modules, make_stu
     assert (row["a"], row["b"]) == ("0.500", "0.500")
     assert (row["mean"], row["seeds on every task"]) == ("0.625", "2")  # of 1, 0.5, 0.5, 0.5
     assert row["IQM"] == "0.500"
+    assert row["runs below 0.8"] == "4 of 5"
 
 
 def test_intervals_of_shares_know_that_dense_varies(modules, make_study):
@@ -184,9 +206,38 @@ def test_mast_is_compared_with_others_by_common_seeds(modules, make_study):
     runs += [("b", "rigl", 0.9, seed, 0.9 - 0.1 * (seed == 5)) for seed in range(1, 6)]
     runs += [("a", "set", 0.9, seed, 0.7) for seed in range(6)]  # not run on b
     [row] = rows_of(modules["main_table"].differences(make_study(runs)))
-    assert (row["MAST less"], row["sparsity"], row["seeds"]) == ("rigl", "90 %", "5")
+    assert (row["MAST minus"], row["at"], row["seeds"]) == ("rigl", "90 %", "5")
     assert row["of dense, difference [95 %]"] == "+0.010 [+0.000, +0.030]"
     assert row["tasks on which MAST's mean is higher"] == "1 of 2"
+
+
+def test_mast_is_compared_with_what_it_is_without_sparsity(modules, make_study):
+    runs = [("a", "dense", 0.0, 1, 1.0), ("a", "mast no_sparsity", 0.0, 1, 0.9)]
+    runs += [("a", "mast", sparsity, 1, 0.7) for sparsity in (0.9, 0.95)]
+    study = make_study(runs)
+    rows = rows_of(modules["main_table"].differences(study))
+    assert [list(row.values())[:3] for row in rows] == [
+        ["mast no_sparsity", "90 %", "-0.200"], ["mast no_sparsity", "95 %", "-0.200"],
+    ]  # fmt: skip
+    names = [row["method"] for row in rows_of(modules["main_table"].main_table(study))]
+    assert names == ["dense", "mast no_sparsity", "mast", "mast"]
+
+
+def test_speed_is_the_steps_to_most_of_what_dense_learns(modules, make_study, monkeypatch):
+    monkeypatch.setattr(modules["curves"], "SMOOTHED", 2)
+    learned = {"dense": [0.0, 0.5, 1.5, 1.0], "mast": [0.0, 1.0, 1.0, 1.0],
+               "rigl": [0.0, 0.0, 1.0, 0.5]}  # fmt: skip
+    runs = [("a", method, 0.9 * (method != "dense"), 1, 1.0) for method in learned]
+    study = make_study([*runs, ("a", "rigl", 0.9, 2, 0.0)])  # which stays at 0
+    curves = [
+        {**row, "step": 10_000 * i, "value": value}
+        for row in study.curves[study.curves.step == 0].to_dict("records")
+        for i, value in enumerate(learned[row["method"]] if row["seed"] == 1 else [0.0] * 4)
+    ]
+    rows = rows_of(modules["curves"].speed(replace(study, curves=pd.DataFrame(curves))))
+    assert [(row["method"], row["a"]) for row in rows] == [
+        ("dense", "20k"), ("mast", "20k"), ("rigl", "– (0 of 2)"),
+    ]  # fmt: skip
 
 
 def test_wall_times_are_means_over_tasks_of_each_machine_that_has_stock(modules, make_study):
@@ -207,20 +258,24 @@ def test_wall_times_are_means_over_tasks_of_each_machine_that_has_stock(modules,
             ("b", "mast", 0.95, 3, 0.8, {**two, "wall_s": 150.0}),
         ]
     )  # fmt: skip
-    found = cells_of(modules["main_table"].costs(study))
-    assert found["mast", "90 %"] == {
+    text = modules["costs"].costs(study).text
+    ratios, _, two, _, four, _ = text.split("\n\n")
+    assert rows_in(ratios)[2] == {
         "method": "mast", "sparsity": "90 %", "size": "0.050 (20×)",
         "FLOPs, training": "0.050 (20×)", "FLOPs, acting": "0.050 (20×)",
-        "x, 4 cores: minutes": "1.1",
-        "x, 4 cores: of stock dense": "0.35",  # of 120/240 and 12/60
-        "x, 4 cores: runs timed": "2",  # and our dense has not run on a
-        "x, 2 cores: minutes": "–", "x, 2 cores: of stock dense": "–",
-        "x, 2 cores: of our dense": "–",
-        "x, 2 cores: runs timed": "1",
     }  # fmt: skip
-    assert found["mast", "95 %"]["x, 2 cores: of our dense"] == "0.38"
-    assert found["dense", "dense"]["x, 4 cores: minutes"] == "–"
-    assert found["stock", "dense"]["x, 4 cores: of stock dense"] == "1.00"
+    # On four cores our dense has not run on a, nor on two MAST at 90 % on b.
+    assert "x, 4 cores:\n\n" + four in text
+    assert "x, 2 cores:\n\n" + two in text
+    assert [list(row.values()) for row in rows_in(four)] == [
+        ["stock", "dense", "2.5", "1.00", "3"],  # of 4 and 1
+        ["mast", "90 %", "1.1", "0.35", "2"],  # of 120/240 and 12/60
+    ]  # fmt: skip
+    assert [list(row.values()) for row in rows_in(two)] == [
+        ["stock", "dense", "10.0", "1.00", "1.00", "2"],
+        ["dense", "dense", "10.0", "1.00", "1.00", "2"],
+        ["mast", "95 %", "3.8", "0.38", "0.38", "2"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("at_once", [1.9, 5.2, None])
@@ -232,16 +287,15 @@ def test_runs_beside_fewer_or_more_others_are_not_timed(modules, make_study, at_
             ("a", "mast", 0.9, 1, 0.8, {"wall_s": 30.0}), ("a", "mast", 0.9, 2, 0.8, other),
         ]
     )  # fmt: skip
-    mast = cells_of(modules["main_table"].costs(study))["mast", "90 %"]
-    assert mast["x, 4 cores: of stock dense"] == "0.50"
-    assert mast["x, 4 cores: runs timed"] == "1"
+    _, mast = rows_in(modules["costs"].costs(study).text.split("\n\n")[2])
+    assert (mast["of stock dense"], mast["runs"]) == ("0.50", "1")
 
 
 def test_windows_are_the_last_evaluations(modules, make_study, monkeypatch):
-    monkeypatch.setattr(modules["main_table"], "WINDOWS", (2, 1))
+    monkeypatch.setattr(modules["curves"], "WINDOWS", (2, 1))
     study = make_study([("a", "dense", 0.0, 1, 0.5), ("a", "mast", 0.9, 1, 0.5)])
     study.curves.loc[(study.curves.method == "mast") & (study.curves.step == 0), "value"] = 0.0
-    two, one = rows_of(modules["main_table"].windows(study))
+    two, one = rows_of(modules["curves"].windows(study))
     assert (two["evaluations"], one["evaluations"]) == ("2", "1")
     assert (two["mast 90 %, of dense"], one["mast 90 %, of dense"]) == ("50.0%", "100.0%")
     assert (two["share of the steps"], one["share of the steps"]) == ("100%", "0%")
@@ -249,11 +303,11 @@ def test_windows_are_the_last_evaluations(modules, make_study, monkeypatch):
 
 
 def test_windows_compare_mast_with_its_rival(modules, make_study, monkeypatch):
-    monkeypatch.setattr(modules["main_table"], "WINDOWS", (2, 1))
+    monkeypatch.setattr(modules["curves"], "WINDOWS", (2, 1))
     runs = [("a", "dense", 0.0, 1, 0.5), ("a", "mast", 0.9, 1, 0.6), ("a", "rlx2", 0.9, 1, 0.5)]
     study = make_study(runs)
     study.curves.loc[(study.curves.method == "rlx2") & (study.curves.step == 0), "value"] = 0.75
-    section = modules["main_table"].windows(study)
+    section = modules["curves"].windows(study)
     assert "| 2 | rlx2 | 90 % | -0.050 | 0 of 1 | 1 |" in section.text
     assert "| 1 | rlx2 | 90 % | +0.200 | 1 of 1 | 1 |" in section.text
 
@@ -271,17 +325,17 @@ def test_sparsities_have_a_panel_for_each_task_with_more_than_two(modules, make_
     runs = [("a", "dense", 0.0, 1, 0.9), ("b", "dense", 0.0, 1, 0.9)]
     runs += [("a", "mast", s, 1, 1 - s) for s in (0.8, 0.9, 0.95, 0.975)]
     runs += [("b", "mast", s, 1, 1 - s) for s in (0.9, 0.95)]
+    runs += [("a", "rigl", 0.9, 1, 0.3)]
     section = modules["variants"].critical(make_study(runs))
+    [minus] = [row for row in rows_of(section) if row["method"] == "rigl"]
+    assert minus["MAST minus it, of dense [95 %]"] == "-0.222"  # of 0.1 - 0.3 over 0.9
     assert [row["sparsity"] for row in rows_of(section)] == ["dense", "80 %", "90 %", "95 %",
-                                                             "97.5 %"]  # fmt: skip
+                                                             "97.5 %", "90 %"]  # fmt: skip
     [axis] = section.figures["study_sparsity"].axes
     assert axis.get_title(loc="left") == "a"
     curve = next(line for line in axis.get_lines() if len(line.get_xdata()) == 4)
-    assert list(curve.get_xdata()) == pytest.approx([80, 90, 95, 97.5])
+    assert list(curve.get_xdata()) == pytest.approx([80, 90, 95, 97.5], abs=0.4)
     assert list(curve.get_ydata()) == pytest.approx([0.2, 0.1, 0.05, 0.025])
-
-
-FIRST = " mast.alpha=1.0"  # the default when parts and operators were run
 
 
 def test_operators_include_max_and_mast_by_the_same_seeds(modules, make_study):
@@ -324,9 +378,9 @@ def test_parts_have_a_table_for_each_alpha(modules, make_study):
              ("mast no_topology_evolution", "0.300", "-0.600")]  # fmt: skip
     assert scores_in(new) == cells
     cells = [
-        (f"mast{FIRST}", "0.500", "–"), ("mast no_soft_mellowmax", "0.600", "+0.100"),
-        (f"mast no_sparsity{FIRST}", "0.800", "+0.300"),
-        (f"mast no_td_lambda{FIRST}", "0.200", "-0.300"),
+        ("mast, α = 1", "0.500", "–"), ("mast no_soft_mellowmax", "0.600", "+0.100"),
+        ("mast no_sparsity, α = 1", "0.800", "+0.300"),
+        ("mast no_td_lambda, α = 1", "0.200", "-0.300"),
     ]  # fmt: skip
     assert scores_in(first) == cells
 
@@ -357,26 +411,35 @@ def test_intervals_are_compared_by_the_seeds_of_the_scaled_ones(modules, make_st
 def test_other_algorithms_and_widths_are_beside_their_own_dense_runs(modules, make_study):
     vdn, wide = {"algorithm": "vdn"}, {"hidden": 256}
     runs = [("a", "dense", 0.0, 1, 1.0), ("a", "dense", 0.0, 1, 0.5, vdn)]
-    runs += [("a", "mast", 0.9, seed, 0.4, vdn) for seed in (1, 2)]
-    runs += [("a", "mast", 0.9, 1, 0.8, wide)]  # without a dense run
+    runs += [("a", "dense", 0.0, seed, 0.5, vdn) for seed in (2, 3, 4, 5)]
+    runs += [("a", "mast", 0.9, seed, 0.4, vdn) for seed in (1, 2, 3, 4, 5)]
+    runs += [("a", "mast", 0.9, seed, 0.8, wide) for seed in (1, 2, 3, 4, 5)]  # no dense run
+    runs += [("a", "rigl", 0.9, 1, 0.8, wide)]  # of an earlier plan
     section = modules["variants"].others(make_study(runs))
     assert [(r["algorithm"], r["hidden"], r["method"], r["of dense"], r["runs"])
             for r in rows_of(section)] == [
-        ("qmix", "256", "mast", "–", "1"),
-        ("vdn", "64", "dense", "1.000", "1"), ("vdn", "64", "mast", "0.800", "2"),
+        ("qmix", "256", "mast", "–", "5"),
+        ("vdn", "64", "dense", "1.000 [1.000, 1.000]", "5"),
+        ("vdn", "64", "mast", "0.800 [0.800, 0.800]", "5"),
     ]  # fmt: skip
 
 
-def test_the_main_table_has_mast_with_both_alphas(modules, make_study):
+def test_mast_with_its_first_alpha_has_tables_of_its_own(modules, make_study):
     runs = [("a", "dense", 0.0, 1, 1.0), ("a", "mast", 0.95, 1, 0.9), ("a", "rigl", 0.95, 1, 0.7)]
     runs += [("a", f"mast{FIRST}", 0.95, 1, 0.5)]
     study = make_study(runs)
     scores = rows_of(modules["main_table"].main_table(study))
     assert [(r["method"], r["a"]) for r in scores] == [
-        ("dense", "1.000"), ("mast", "0.900"), (f"mast{FIRST}", "0.500"), ("rigl", "0.700"),
+        ("dense", "1.000"), ("mast", "0.900"), ("rigl", "0.700"),
     ]  # fmt: skip
-    differences = rows_of(modules["main_table"].differences(study))
-    assert [r["MAST less"] for r in differences] == [f"mast{FIRST}", "rigl"]
+    scores, shares, difference = modules["main_table"].first_alpha(study).text.split("\n\n")[:3]
+    assert [(r["method"], r["a"]) for r in rows_in(scores)] == [("mast, α = 1", "0.500")]
+    assert [(r["method"], r["mean"]) for r in rows_in(shares)] == [("mast, α = 1", "0.500")]
+    assert [list(r.values())[:3] for r in rows_in(difference)] == [
+        ["mast, α = 1", "95 %", "+0.400"]
+    ]
+    costs = rows_of(modules["costs"].costs(study))
+    assert [r["method"] for r in costs] == ["dense", "mast", "mast, α = 1", "rigl"]
 
 
 def test_tickets_are_compared_by_the_seeds_that_have_one(modules, make_study):
@@ -418,6 +481,7 @@ def logged(task, method, seed, **series):
 
 def test_overestimation_is_the_difference_within_each_run(modules, make_study, monkeypatch):
     monkeypatch.setattr(modules["diagnostics"], "LAST", 2)
+    monkeypatch.setattr(modules["diagnostics"], "LEARNED", 0)
     rows = [
         *logged("a", "mast", 1, mast_value_estimated=[9, 3, 5], mast_value_realised=[0, 2, 2]),
         *logged("a", "mast", 2, mast_value_estimated=[9, 4, 4], mast_value_realised=[0, 4, 4]),
@@ -448,11 +512,12 @@ def test_buffers_are_compared_where_both_were_run(modules, make_study, monkeypat
     two_buffers, one_buffer = rows_of(section)
     assert one_buffer == {
         "task": "a", "buffers": "one", "distance: batch": "0.400", "distance: large": "–",
-        "distance: newest": "–", "score [95 %]": "1.000", "runs": "1",
+        "distance: newest": "–", "score [95 %]": "1.000", "two minus one [95 %]": "–", "runs": "1",
     }  # fmt: skip
     assert two_buffers == {
         "task": "a", "buffers": "two", "distance: batch": "0.300", "distance: large": "0.400",
-        "distance: newest": "0.200", "score [95 %]": "1.500", "runs": "1",
+        "distance: newest": "0.200", "score [95 %]": "1.500",
+        "two minus one [95 %]": "0.500, above 0 on 1 of 1 seeds", "runs": "1",
     }  # fmt: skip
     distance, score = section.figures["study_buffers"].axes
     last = {label: value for label, (_, value) in lines_of(distance).items()}
@@ -500,7 +565,7 @@ def test_learning_rates_are_compared_by_the_seeds_that_have_others(modules, make
         ["a", "vdn", "dense", "dense", "0.750", "1"],
         ["a", "vdn", "mast lr=0.002", "90 %", "0.750 ± 0.354", "2"],
     ]  # fmt: skip
-    assert "10 minutes of one core" in section.text
+    assert "8 minutes of one core" in section.text
     assert "lr=" not in modules["search"].operator(study).text
 
 

@@ -119,12 +119,12 @@ def test_make_study_runs_every_sweep():
 
 
 def test_methods_have_short_names(plan):
-    runs = [run for file in plan.sweeps(STUDY / "results") for run in read_sweep(file).runs]
+    runs = plan.runs_of(STUDY.glob("*.yaml"))
     names = {plan.method_of(run) for run in runs}
     assert {"stock", "dense", "mast", "rigl", "ss", "set", "rlx2", "tiny"} < names
     assert {n for n in names if n.startswith("mast ")} == {
         "mast no_soft_mellowmax", "mast mast.operator=mellowmax", "mast mast.topology_interval=25",
-        "mast lr=0.002", "mast no_td_lambda", "mast no_dual_buffers",
+        "mast lr=0.002", "mast no_sparsity", "mast no_td_lambda", "mast no_dual_buffers",
         "mast no_topology_evolution",
         *(f"mast{variant} mast.alpha=1.0" for variant in (
             "", " no_td_lambda", " no_dual_buffers", " no_topology_evolution", " no_sparsity",
@@ -152,11 +152,12 @@ def test_a_record_becomes_a_row(summarise, tmp_path, monkeypatch):
         "commit": "0123456789+changes",
     }  # fmt: skip
     densities = written["densities.csv"].to_dict("records")
-    assert densities == [{"task": row["task"], "seed": 1, "agent": 1, "density": 0.125}]
+    cell = {key: row[key] for key in list(row)[:6]}
+    assert densities == [{**cell, "agent": 1, "density": 0.125}]
     assert written["curves.csv"].value.tolist() == returns["values"]
     [machine] = written["machines.csv"].to_dict("records")
     assert machine == {
-        **{key: row[key] for key in list(row)[:6]},
+        **cell,
         "cpu": "x",
         "cores": 8,
         "at_once": 1.0,
@@ -208,11 +209,12 @@ def test_how_many_ran_at_once_is_a_mean_over_the_run(summarise, tmp_path, monkey
 def test_the_search_is_on_other_tasks_and_seeds_and_in_a_table_of_its_own(
     plan, summarise, tmp_path, monkeypatch
 ):
-    tried = read_sweep(STUDY / "search" / "operator.yaml").runs
+    tried = plan.runs_of((STUDY / "search").glob("*.yaml"))
     others = plan.runs_of(STUDY.glob("*.yaml"))
     for key in ("task", "seed"):
         assert not {plan.cell_of(r)[key] for r in tried} & {plan.cell_of(r)[key] for r in others}
-    make_record(tried[0], tmp_path / "search", RETURNS)
+    first = read_sweep(STUDY / "search" / "operator.yaml").runs[0]
+    make_record(first, tmp_path / "search", RETURNS)
     written = summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)
     assert written["summary.csv"].empty
     [row] = written["search.csv"].to_dict("records")
@@ -243,13 +245,21 @@ def test_runs_without_a_score_are_named_and_left_out(summarise, tmp_path, monkey
     assert "diverged: test_return_mean is not a finite number everywhere (left out)" in said
 
 
+def test_a_record_of_no_sweep_is_named(summarise, tmp_path, monkeypatch, capsys):
+    folder = make_record(main_run(), tmp_path, RETURNS)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "label": "sweep-0123456789"}))
+    assert summarised(summarise, tmp_path, tmp_path / "tables", monkeypatch)["summary.csv"].empty
+    assert f"{folder}: of no sweep of the study (left out)" in capsys.readouterr().err
+
+
 def test_what_remains_is_what_the_tables_lack(summarise, remaining, tmp_path, monkeypatch):
-    diagnostic = read_sweep(STUDY / "overestimation.yaml").runs[0]
-    for run in (main_run(seed=2), diagnostic):
+    files = [STUDY / f"{name}.yaml" for name in ("main", "overestimation", "search/operator")]
+    diagnostic, of_search = (read_sweep(file).runs[0] for file in files[1:])
+    for run in (main_run(seed=2), diagnostic, of_search):
         make_record(run, tmp_path / "there", RETURNS)
     tables = tmp_path / "tables"
     summarised(summarise, tmp_path / "there", tables, monkeypatch)
-    files = [STUDY / "main.yaml", STUDY / "overestimation.yaml"]
     for seeds in ([], [1, 2]):
         chosen = ["--seeds", *map(str, seeds)] if seeds else []
         arguments = ["--results", tmp_path, "--tables", tables, "--sweeps", *files, *chosen]
@@ -258,7 +268,7 @@ def test_what_remains_is_what_the_tables_lack(summarise, remaining, tmp_path, mo
         left = {run.id for run in read_sweep(tmp_path / "remaining.yaml").runs}
         runs = [run for file in files for run in read_sweep(file).runs]
         wanted = {r.id for r in runs if not seeds or dict(r.options)["seed"] in seeds}
-        assert left == wanted - {main_run(seed=2).id, diagnostic.id}
+        assert left == wanted - {main_run(seed=2).id, diagnostic.id, of_search.id}
 
 
 def test_where_nothing_remains_there_is_no_sweep(remaining, plan, tmp_path, monkeypatch, capsys):
@@ -276,9 +286,9 @@ def test_a_row_of_other_steps_is_not_of_the_sweep(summarise, remaining, tmp_path
     make_record(main_run(), tmp_path, RETURNS)
     tables = tmp_path / "tables"
     rows = summarised(summarise, tmp_path, tables, monkeypatch)["summary.csv"]
-    assert remaining.lacking([main_run()], tables) == []
+    assert remaining.lacking([main_run()], *remaining.tables_in(tables)) == []
     rows.assign(steps=999).to_csv(tables / "summary.csv")
-    assert remaining.lacking([main_run()], tables) == [main_run()]
+    assert remaining.lacking([main_run()], *remaining.tables_in(tables)) == [main_run()]
 
 
 def test_the_tables_have_each_run_once_by_the_steps_of_its_sweep(plan):
@@ -362,6 +372,16 @@ def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp
     assert table.method.tolist() == ["mast", "mast no_topology_evolution", "mast winning ticket"]
     assert table.sparsity.tolist() == [0.95] * 3
     assert table.seed.tolist() == [2] * 3
+
+
+def test_a_run_that_was_run_twice_has_one_ticket(tickets, tmp_path, monkeypatch):
+    make_record(main_run(), tmp_path, RETURNS, "newer", start_time="2026-01-02T00:00:00")
+    make_record(main_run(), tmp_path, RETURNS, "older")
+    arguments = ["--results", str(tmp_path), "--tables", str(tmp_path / "tables")]
+    monkeypatch.setattr("sys.argv", ["tickets.py", *arguments])
+    tickets.main()
+    ticket, _ = read_sweep(tmp_path / "tickets.yaml").runs
+    assert ticket.overrides[-1] == f"mast.mask_from={tmp_path / 'sacred' / 'newer'}"
 
 
 def test_tickets_are_of_the_first_five_finished_seeds(tickets, tmp_path, monkeypatch):

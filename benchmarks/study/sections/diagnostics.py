@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.figure import Figure
+from plan import LAST
 
 from epymarl_mast.report.pictures import STYLE
-from sections.drawing import colours_of, draw_curve, legend_below, panels, title
+from epymarl_mast.report.record import RETURN, WIN_RATE
+from sections.drawing import (
+    colours_of,
+    draw_curve,
+    legend_below,
+    panels,
+    returns_axis,
+    steps_labels,
+    title,
+)
 from sections.study import FIRST_MAST, NOT_YET, Section, Study, caption
-from sections.wording import mean_interval, share, table
+from sections.wording import mean_interval, named, share, table
 
 RUN = ["task", "method", "sparsity", "seed", "commit"]
-LAST = 20  # evaluations of a score, as in summarise.py
+LEARNED = 20_000  # steps: before them realised returns are so low that nothing else could be seen
 ESTIMATED, REALISED = "mast_value_estimated", "mast_value_realised"
 ONE_BUFFER = "mast no_dual_buffers"
 METHODS = (
@@ -24,7 +35,6 @@ DISTANCES = (
     ("mast_distance_large", "mast", "two buffers: its part from the large one", "--"),
     ("mast_distance_newest", "mast", "two buffers: its part from the small one", ":"),
 )
-RETURNS = ("test_battle_won_mean", "test_return_mean")  # the score is the first one there is
 
 
 def overestimation(study: Study) -> Section:
@@ -39,34 +49,40 @@ def overestimation(study: Study) -> Section:
     each = last.groupby(RUN)[[ESTIMATED, REALISED, "over"]].mean().reset_index()
     rows = [
         {
-            "task": task, "method": method, "sparsity": share(sparsity),
+            "task": task, "method": named(method), "sparsity": share(sparsity),
             "estimated": f"{cell[ESTIMATED].mean():.3f}",
             "realised": f"{cell[REALISED].mean():.3f}",
             "estimated − realised [95 %]": mean_interval(cell.over), "runs": str(len(cell)),
         }
         for (task, method, sparsity), cell in each.groupby(["task", "method", "sparsity"])
     ]  # fmt: skip
-    tasks = sorted(wide.task.unique())
-    colours = colours_of(METHODS)
-    with rc_context(STYLE):
-        figure, grid = panels(2, len(tasks), 3.4, 2.5, sharex="col")
-        for task, (values, difference) in zip(tasks, grid.T, strict=True):
-            for method in METHODS:
-                here = wide[(wide.task == task) & (wide.method == method)]
-                for metric, line in ((ESTIMATED, "-"), (REALISED, "--")):
-                    label = method if line == "-" else "_realised"  # not in the legend
-                    value = here.assign(value=here[metric])
-                    draw_curve(values, value, colours[method], label, line)
-                draw_curve(difference, here.assign(value=here.over), colours[method], method)
-            difference.axhline(0.0, color="k", linewidth=0.8)
-            title(values, task)
-        grid[0, 0].set_ylabel("estimated (–), realised (- -)")
-        grid[1, 0].set_ylabel("estimated − realised")
-        legend_below(figure, grid.flat)
     return Section.of(
         table(rows), caption(each, "overestimation.yaml", "buffers.yaml"),
-        study_overestimation=("Estimated value and realised return", figure),
+        study_overestimation=("Estimated value and realised return", _values(wide)),
     )  # fmt: skip
+
+
+def _values(wide: pd.DataFrame) -> Figure:
+    tasks = sorted(wide.task.unique())
+    drawn = wide[wide.step >= LEARNED]
+    colours = colours_of(METHODS)
+    with rc_context(STYLE):
+        figure, grid = panels(len(tasks), 2, 3.4, 2.8)
+        for task, (values, difference) in zip(tasks, grid, strict=True):
+            for method in METHODS:
+                here = drawn[(drawn.task == task) & (drawn.method == method)]
+                for metric, line in ((ESTIMATED, "-"), (REALISED, "--")):
+                    label = named(method) if line == "-" else "_realised"  # not in the legend
+                    value = here.assign(value=here[metric])
+                    draw_curve(values, value, colours[method], label, line)
+                draw_curve(difference, here.assign(value=here.over), colours[method], named(method))
+            difference.axhline(0.0, color="k", linewidth=0.8)
+            title(values, f"{task}: estimated (–), realised (- -)")
+            title(difference, f"{task}: estimated − realised")
+            values.set_ylabel("return, standardised")
+        steps_labels(grid)
+        legend_below(figure, grid.flat, columns=3)
+    return figure
 
 
 def dual_buffers(study: Study) -> Section:
@@ -93,6 +109,8 @@ def dual_buffers(study: Study) -> Section:
                 draw_curve(score, scores[scores.method == method], colours[method], label)
             title(distance, f"{task}: actions not greedy, share")
             title(score, f"{task}: score")
+            returns_axis(score, task)
+        steps_labels(grid)
         legend_below(figure, grid[:, 0], columns=2)
     each = own[RUN].drop_duplicates()
     return Section.of(
@@ -113,13 +131,22 @@ def _distances(own: pd.DataFrame) -> list[dict[str, str]]:
             mine = mine.groupby("seed").value.mean()
             row[f"distance: {name}"] = mean_interval(mine) if len(mine) else "–"
         here = scores[(scores.task == task) & (scores.method == method)]
-        row["score [95 %]"] = mean_interval(here.groupby("seed").value.mean())
+        score = here.groupby("seed").value.mean()
+        row["score [95 %]"] = mean_interval(score)
+        one = scores[(scores.task == task) & (scores.method == ONE_BUFFER)]
+        better = (score - one.groupby("seed").value.mean()).dropna()
+        row["two minus one [95 %]"] = "–" if method == ONE_BUFFER else _difference(better)
         row["runs"] = str(cell.seed.nunique())
         rows.append(row)
     return rows
 
 
+def _difference(better: pd.Series) -> str:
+    """By the same seeds."""
+    return f"{mean_interval(better)}, above 0 on {(better > 0).sum()} of {len(better)} seeds"
+
+
 def _score_of(own: pd.DataFrame) -> pd.DataFrame:
     """The rows that a score is made of."""
-    metric = next((name for name in RETURNS if name in set(own.metric)), RETURNS[-1])
+    metric = WIN_RATE if WIN_RATE in set(own.metric) else RETURN
     return own[own.metric == metric]

@@ -15,6 +15,8 @@ from sections.study import ORDER
 from sections.wording import ENOUGH
 
 PALETTE = (*COLOURS, "#999999")
+# Test returns from the first fifth on: before it they are so low that nothing else could be seen.
+_LEARNED = {"SimpleSpread-3-v0": (-660, -540), "SimpleSpeakerListener-v0": (-90, -55)}
 _GRID = 1e4  # environment steps: evaluations of all runs are brought to this grid
 
 
@@ -76,6 +78,19 @@ def legend_below(
     if names:
         handles = [drawn[name] for name in names]
         figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def returns_axis(axis: Any, task: str) -> None:
+    """A panel of test returns, from where methods differ."""
+    axis.set_ylabel("test return")
+    if task in _LEARNED:
+        axis.set_ylim(_LEARNED[task])
+
+
+def steps_labels(grid: Any) -> None:
+    """What the axes of the lowest panels of a 2-D array are."""
+    for axis in grid[-1]:
+        axis.set_xlabel("environment steps")
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pandas as pd
 from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import (
@@ -12,9 +14,12 @@ from sections.drawing import (
     draw_interval,
     legend_below,
     panels,
+    returns_axis,
+    steps_labels,
     title,
 )
-from sections.study import FIRST_ALPHA, NOT_YET, Section, Study, caption, of_same_seeds, qmix
+from sections.shares import paired_difference
+from sections.study import AT, FIRST_ALPHA, NOT_YET, Section, Study, caption, of_same_seeds, qmix
 from sections.wording import mean, mean_interval, table
 
 # As summary.csv has them, and as Fig. 10 does.
@@ -23,7 +28,8 @@ TICKETS = {
     "mast winning ticket": "winning (its last masks, from the same first weights)",
     "mast no_topology_evolution": "random (a random mask)",
 }
-AT = 0.95
+PER_AGENT = f"mast per_agent{FIRST_ALPHA}"
+NAMES = {"SimpleSpeakerListener-v0": ("speaker", "listener")}  # of agents that are unlike
 
 
 def tickets(study: Study) -> Section:
@@ -40,11 +46,20 @@ def tickets(study: Study) -> Section:
         for method, ticket in TICKETS.items():
             cell = own[(own.task == task) & (own.method == method)]
             if len(cell):
-                score = mean_interval(cell.final)
-                rows.append({"task": task, "ticket": ticket, "score [95 %]": score,
-                             "runs": str(len(cell))})  # fmt: skip
-    keys = ["task", "method", "sparsity", "seed"]
-    curves = qmix(study.curves).merge(own[keys], on=keys)
+                mast = own[(own.task == task) & (own.method == "mast")]
+                beside = "–" if method == "mast" else paired_difference(cell, mast)
+                rows.append({
+                    "task": task, "ticket": ticket, "score [95 %]": mean_interval(cell.final),
+                    "it minus MAST, of dense [95 %]": beside, "runs": str(len(cell)),
+                })  # fmt: skip
+    return Section.of(
+        table(rows), caption(own, "main.yaml", "results/tickets.yaml"),
+        study_tickets=("Learning curves of tickets", _ticket_curves(study.curves_of(own))),
+    )  # fmt: skip
+
+
+def _ticket_curves(curves: pd.DataFrame) -> Figure:
+    tasks = sorted(curves.task.unique())
     colours = colours_of(TICKETS)
     with rc_context(STYLE):
         figure, grid = panels((len(tasks) + 1) // 2, min(2, len(tasks)), 3.4, 2.6)
@@ -53,27 +68,28 @@ def tickets(study: Study) -> Section:
                 here = curves[(curves.task == task) & (curves.method == method)]
                 draw_curve(axis, here, colours[method], ticket.partition(" (")[0])
             title(axis, task)
+            returns_axis(axis, task)
         for axis in grid.flat[len(tasks) :]:
             axis.remove()
+        steps_labels(grid)
         legend_below(figure, grid.flat[: len(tasks)])
-    return Section.of(
-        table(rows),
-        caption(own, "main.yaml", "results/tickets.yaml"),
-        study_tickets=("Learning curves of tickets", figure),
-    )
+    return figure
 
 
 def agents(study: Study) -> Section:
     """Density of each agent's own network at the end."""
-    found = study.densities
+    found = qmix(study.densities)
+    found = found[found.method == PER_AGENT]
     if found.empty:
         return Section(NOT_YET)
-    own = study.runs[study.runs.method == f"mast per_agent{FIRST_ALPHA}"]
+    own = qmix(study.runs)
+    own = own[own.method == PER_AGENT]
     tasks = sorted(found.task.unique())
     rows = [
-        {"task": task, "agent": str(agent), "density": mean(cell.density), "runs": str(len(cell))}
+        {"task": task, "agent": _name(task, agent), "density": mean(cell.density),
+         "runs": str(len(cell))}
         for (task, agent), cell in found.groupby(["task", "agent"])
-    ]
+    ]  # fmt: skip
     with rc_context(STYLE):
         figure, [axes] = panels(1, len(tasks), 3.4, 2.6, sharey=True)
         for task, axis in zip(tasks, axes, strict=True):
@@ -81,7 +97,8 @@ def agents(study: Study) -> Section:
             for agent, cell in here.groupby("agent"):
                 draw_interval(axis, float(str(agent)), cell.density, PALETTE[0])
             axis.axhline(here.density.mean(), color="k", linestyle=":", label="mean over agents")
-            axis.set_xticks(sorted(here.agent.unique()))
+            shown = sorted(here.agent.unique())
+            axis.set_xticks(shown, [_name(task, agent) for agent in shown])
             axis.set_xlim(-0.5, here.agent.max() + 0.5)
             axis.set_xlabel("agent")
             title(axis, task)
@@ -91,3 +108,8 @@ def agents(study: Study) -> Section:
         table(rows), caption(own, "agents.yaml"),
         study_agents=("Density of each agent's network", figure),
     )  # fmt: skip
+
+
+def _name(task: object, agent: object) -> str:
+    names = NAMES.get(str(task))
+    return names[int(str(agent))] if names else str(agent)

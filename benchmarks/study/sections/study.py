@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from plan import read_table
 
 CELL = ["method", "sparsity"]
+RUN = ["task", *CELL, "seed"]  # of one algorithm and width
+AT = 0.95  # sparsity at which parts, operators, tickets and Δ_m are compared
 ORDER = ["stock", "dense", "mast", "rigl", "rlx2", "set", "ss", "tiny"]
 # Return of uniformly random actions (random_returns.py): shares of dense are counted from there.
 RANDOM = {
@@ -23,6 +25,7 @@ NOT_YET = "Not run yet."
 # α of Soft Mellowmax by default until search/sharpness.yaml, as names of methods end with it.
 FIRST_ALPHA = " mast.alpha=1.0"
 FIRST_MAST = f"mast{FIRST_ALPHA}"
+DENSE_MAST = "mast no_sparsity"
 _FIRST = {"results/tickets.yaml": "python benchmarks/study/tickets.py && "}  # makes the file
 
 
@@ -31,8 +34,8 @@ class Study:
     """The tables that ``summarise.py`` writes.
 
     Attributes:
-        runs: ``summary.csv`` with ``gain`` and ``of_dense`` (``with_shares``), ``cpu`` and
-            ``at_once`` of ``machines.csv``.
+        runs: ``summary.csv`` with ``gain`` and ``of_dense`` (``with_shares``), and with ``cpu``,
+            ``cores`` and ``at_once`` of ``machines.csv``.
         curves: ``curves.csv``.
         densities: ``densities.csv``.
         diagnostics: ``diagnostics.csv``.
@@ -51,6 +54,10 @@ class Study:
         names = ("summary", "machines", "curves", "densities", "diagnostics", "search")
         runs, machines, *others = (read_table(folder / f"{name}.csv") for name in names)
         return cls(with_shares(runs.merge(machines, how="left")), *others)
+
+    def curves_of(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The evaluations of some runs of QMIX with 64 units, in the order of their steps."""
+        return qmix(self.curves).merge(runs[RUN], on=RUN).sort_values("step")
 
 
 @dataclass(frozen=True)
@@ -82,13 +89,22 @@ def with_shares(runs: pd.DataFrame) -> pd.DataFrame:
     Raises:
         KeyError: for a task whose random return nobody has measured.
     """
-    if unknown := set(runs.task) - RANDOM.keys():
-        raise KeyError(f"RANDOM has no {sorted(unknown)[0]}: see random_returns.py")
     group = ["task", "algorithm", "hidden"]
-    gain = runs.final - runs.task.map(RANDOM)
+    gain = gained(runs, "final")
     dense = gain[runs.method == "dense"].groupby([runs[key] for key in group]).mean()
     keys = pd.MultiIndex.from_frame(runs[group])
     return runs.assign(gain=gain, of_dense=gain / dense.reindex(keys).to_numpy())
+
+
+def gained(table: pd.DataFrame, column: str) -> pd.Series:
+    """Returns of a column less those of random actions on the row's task.
+
+    Raises:
+        KeyError: for a task whose random return nobody has measured.
+    """
+    if unknown := set(table.task) - RANDOM.keys():
+        raise KeyError(f"RANDOM has no {sorted(unknown)[0]}: see random_returns.py")
+    return table[column] - table.task.map(RANDOM)
 
 
 def qmix(table: pd.DataFrame) -> pd.DataFrame:
@@ -97,9 +113,15 @@ def qmix(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def plain(runs: pd.DataFrame) -> pd.DataFrame:
-    """QMIX, 64 units, the methods and sparsities of the main table, MAST with both α."""
+    """QMIX, 64 units, the methods and sparsities of the main table."""
     own = qmix(runs)
-    return own[own.method.isin([*ORDER, FIRST_MAST]) & own.sparsity.isin([0.0, 0.9, 0.95])]
+    return own[own.method.isin([*ORDER, DENSE_MAST]) & own.sparsity.isin([0.0, 0.9, 0.95])]
+
+
+def first_mast(runs: pd.DataFrame) -> pd.DataFrame:
+    """MAST with the α that was its default before the second search, at the same sparsities."""
+    own = qmix(runs)
+    return own[(own.method == FIRST_MAST) & own.sparsity.isin([0.9, 0.95])]
 
 
 def cells(own: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame]]:
@@ -110,7 +132,7 @@ def cells(own: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame]]:
 
 def _place(method: str) -> tuple[int, str]:
     """In the order of the tables; a variant comes after what it is one of."""
-    return ORDER.index(method.removesuffix(FIRST_ALPHA)), method
+    return ORDER.index(method.split()[0]), method
 
 
 def of_same_seeds(own: pd.DataFrame, among: pd.DataFrame) -> pd.DataFrame:

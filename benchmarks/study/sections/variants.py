@@ -6,11 +6,22 @@ import re
 
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from epymarl_mast.report.pictures import STYLE
-from sections.drawing import colours_of, draw_curve, draw_interval, legend_below, panels, title
+from sections.drawing import (
+    colours_of,
+    draw_curve,
+    draw_interval,
+    legend_below,
+    panels,
+    returns_axis,
+    steps_labels,
+    title,
+)
 from sections.shares import mean_share, paired_difference
 from sections.study import (
+    AT,
     CELL,
     FIRST_ALPHA,
     FIRST_MAST,
@@ -21,9 +32,8 @@ from sections.study import (
     of_same_seeds,
     qmix,
 )
-from sections.wording import mean_interval, share, table
+from sections.wording import ENOUGH, mean_interval, named, share, table
 
-AT = 0.95  # sparsity of parts.yaml
 CRITICAL = ("mast", FIRST_MAST, "rigl", "ss")  # of Fig. 8
 INTERVAL = " mast.topology_interval=25"  # of interval.yaml
 MAX = "mast no_soft_mellowmax"  # which no α changes
@@ -42,9 +52,23 @@ def critical(study: Study) -> Section:
     own = qmix(study.runs)
     own = own[own.method.isin(["dense", *CRITICAL])]
     own = own.groupby("task").filter(lambda task: task.sparsity.nunique() > 3)
-    tasks = sorted(own.task.unique())
-    if not tasks:
+    if own.empty:
         return Section(NOT_YET)
+    rows = [
+        {
+            "task": task, "method": named(method), "sparsity": share(sparsity), **_score(cell),
+            "MAST minus it, of dense [95 %]": _mast_minus(cell, own) if sparsity else "–",
+        }
+        for (task, method, sparsity), cell in own.groupby(["task", *CELL])
+    ]  # fmt: skip
+    return Section.of(
+        table(rows), caption(own, "main.yaml", "first_alpha.yaml", "sparsities.yaml"),
+        study_sparsity=("Final score against sparsity", _against_sparsity(own)),
+    )  # fmt: skip
+
+
+def _against_sparsity(own: pd.DataFrame) -> Figure:
+    tasks = sorted(own.task.unique())
     colours = colours_of(CRITICAL)
     with rc_context(STYLE):
         figure, [axes] = panels(1, len(tasks), 3.4, 3.2)
@@ -54,30 +78,31 @@ def critical(study: Study) -> Section:
             axis.axhline(level, color="k", linestyle=":", label="dense")
             for nth, (method, colour) in enumerate(colours.items()):
                 mine = here[here.method == method].groupby("sparsity").final
-                axis.plot(100 * mine.mean().index, mine.mean(), color=colour, linewidth=1)
-                for at, (sparsity, scores) in enumerate(mine):
-                    beside = 100 * float(str(sparsity)) + 0.25 * (nth - 1)
-                    draw_interval(axis, beside, scores, colour, label=None if at else method)
+                at = 100 * mine.mean().index + 0.25 * (nth - 1.5)  # beside each other
+                axis.plot(at, mine.mean(), color=colour, linewidth=1)
+                for i, (_, scores) in enumerate(mine):
+                    draw_interval(axis, at[i], scores, colour, label=None if i else named(method))
             title(axis, task)
             axis.set_xlabel("sparsity, %")
         axes[0].set_ylabel("final score")
         legend_below(figure, axes)
-    rows = [
-        {"task": task, "method": method, "sparsity": share(sparsity), **_score(cell)}
-        for (task, method, sparsity), cell in own.groupby(["task", *CELL])
-    ]
-    return Section.of(
-        table(rows), caption(own, "main.yaml", "first_alpha.yaml", "sparsities.yaml"),
-        study_sparsity=("Final score against sparsity", figure),
-    )  # fmt: skip
+    return figure
+
+
+def _mast_minus(cell: pd.DataFrame, own: pd.DataFrame) -> str:
+    """By the seeds that both have."""
+    mast = own[own.method == "mast"].merge(cell[["task", "sparsity", "seed"]])
+    if mast.empty or set(cell.method) == {"mast"}:
+        return "–"
+    return paired_difference(mast, cell[cell.seed.isin(mast.seed)])
 
 
 def parts(study: Study) -> Section:
     """MAST without each of its parts: with the default α, then with the first one."""
     blocks = []
-    for heading, mast, sweep in (
-        ("With α = 10, the default:", "mast", "main.yaml"),
-        ("With α = 1:", FIRST_MAST, "first_alpha.yaml"),
+    for heading, mast, sweeps in (
+        ("With α = 10, the default:", "mast", ("main.yaml", "dense_mast.yaml")),
+        ("With α = 1:", FIRST_MAST, ("main.yaml", "first_alpha.yaml")),
     ):
         method, alpha = study.runs.method, re.escape(mast.removeprefix("mast"))
         without = method.str.fullmatch(rf"mast no_\w+{alpha}") | (method == MAX)
@@ -86,12 +111,12 @@ def parts(study: Study) -> Section:
             continue
         rows = [
             {
-                "task": task, "method": method, "sparsity": share(sparsity),
+                "task": task, "method": named(method), "sparsity": share(sparsity),
                 **_beside(cell, own, mast),
             }
             for (task, method, sparsity), cell in own.groupby(["task", *CELL])
         ]  # fmt: skip
-        blocks += [heading, table(rows), caption(own, sweep, "parts.yaml")]
+        blocks += [heading, table(rows), caption(own, *sweeps, "parts.yaml")]
     return Section.of(*blocks) if blocks else Section(NOT_YET)
 
 
@@ -106,8 +131,7 @@ def operators(study: Study) -> Section:
         {"task": task, "operator": operator, "sparsity": share(sparsity), **_beside(cell, own)}
         for (task, operator, sparsity), cell in own.groupby(["task", "operator", "sparsity"])
     ]
-    keys = ["task", "method", "sparsity", "seed"]
-    curves = qmix(study.curves).merge(own[keys], on=keys)
+    curves = study.curves_of(own)
     tasks = sorted(own.task.unique())
     colours = colours_of(OPERATORS)
     with rc_context(STYLE):
@@ -117,7 +141,8 @@ def operators(study: Study) -> Section:
                 here = curves[(curves.task == task) & (curves.method == method)]
                 draw_curve(axis, here, colours[method], operator)
             title(axis, task)
-        axes[0].set_ylabel("test return")
+            returns_axis(axis, task)
+        steps_labels([axes])
         legend_below(figure, axes)
     return Section.of(
         table(rows), caption(own, "main.yaml", "first_alpha.yaml", "parts.yaml"),
@@ -154,6 +179,8 @@ def others(study: Study) -> Section:
     """Other algorithms and widths."""
     runs = study.runs
     own = runs[(runs.algorithm != "qmix") | (runs.hidden != 64)]
+    # Single runs of earlier plans are in summary.csv alone.
+    own = own.groupby(["task", "algorithm", "hidden", *CELL]).filter(lambda c: len(c) >= ENOUGH)
     if own.empty:
         return Section(NOT_YET)
     rows = []

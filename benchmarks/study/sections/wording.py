@@ -6,7 +6,7 @@ import pandas as pd
 
 from epymarl_mast.report.statistics import Aggregate
 from epymarl_mast.report.tables import markdown
-from sections.study import NOT_YET
+from sections.study import FIRST_ALPHA, NOT_YET
 
 ENOUGH = 5  # runs for a bootstrap interval
 
@@ -14,6 +14,11 @@ ENOUGH = 5  # runs for a bootstrap interval
 def table(rows: list[dict[str, str]]) -> str:
     """Rows in Markdown."""
     return markdown(pd.DataFrame(rows)) if rows else NOT_YET
+
+
+def named(method: object) -> str:
+    """A method of ``summary.csv``, shorter where it has MAST's first α."""
+    return str(method).replace(FIRST_ALPHA, ", α = 1")
 
 
 def mean_interval(scores: pd.Series) -> str:
