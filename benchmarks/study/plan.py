@@ -14,7 +14,8 @@ from epymarl_mast.overrides import read_yaml, shipped_algorithms
 from epymarl_mast.sweep.plan import Run, read_sweep
 
 HERE = Path(__file__).parent
-SEARCH = HERE / "search"  # sweeps of other tasks and seeds, which defaults were chosen by
+STUDIED = sorted(HERE.glob("*.yaml"))
+SEARCHED = sorted(HERE.glob("search/*.yaml"))  # on other tasks and seeds, for defaults
 CELL = ["task", "algorithm", "method", "sparsity", "hidden", "seed"]
 LAST = 20  # evaluations of a score (MAST §4.1)
 DIAGNOSTIC_RUNS = {"algorithm": "qmix", "hidden": 64}  # what diagnostics.csv does not say of them
@@ -25,11 +26,6 @@ _BASELINES = {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
 def read_table(path: Path) -> pd.DataFrame:
     """One of the tables; a commit may be digits alone, or look like 1e9."""
     return pd.read_csv(path, dtype={"commit": str})
-
-
-def sweeps(results: Path) -> list[Path]:
-    """The study's sweep files, those of the search, and the one that ``tickets.py`` made."""
-    return sorted([*HERE.glob("*.yaml"), *SEARCH.glob("*.yaml"), *results.glob("tickets.yaml")])
 
 
 def runs_of(files: Iterable[Path]) -> list[Run]:

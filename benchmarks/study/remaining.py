@@ -11,7 +11,17 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from plan import CELL, HERE, SEARCH, cell_of, lacking, read_table, runs_of, write_sweep
+from plan import (
+    CELL,
+    HERE,
+    SEARCHED,
+    STUDIED,
+    cell_of,
+    lacking,
+    read_table,
+    runs_of,
+    write_sweep,
+)
 
 
 def main() -> None:
@@ -20,8 +30,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
     parser.add_argument("--seeds", type=int, nargs="+", help="these alone")
-    every = sorted([*HERE.glob("*.yaml"), *SEARCH.glob("*.yaml")])
-    parser.add_argument("--sweeps", type=Path, nargs="+", default=every)
+    parser.add_argument("--sweeps", type=Path, nargs="+", default=[*STUDIED, *SEARCHED])
     arguments = parser.parse_args()
     results = arguments.results.absolute()
     runs = runs_of(arguments.sweeps)

@@ -20,14 +20,14 @@ from plan import (
     CELL,
     HERE,
     LAST,
-    SEARCH,
+    SEARCHED,
+    STUDIED,
     cell_of,
     is_diagnostic,
     is_of,
     lacking,
     read_table,
     runs_of,
-    sweeps,
 )
 
 from epymarl_mast.report.files import read_folder
@@ -57,13 +57,14 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="where records lack them")
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
-    runs = {f"sweep-{run.id}": run for run in runs_of(sweeps(results))}
-    searched = {run.id for run in runs_of(SEARCH.glob("*.yaml"))}
+    searched = {run.label: run for run in runs_of(SEARCHED)}
+    studied = runs_of([*STUDIED, *results.glob("tickets.yaml")])
+    runs = {**searched, **{run.label: run for run in studied}}
     running = spans(results)
     rows, tried, machines, curves, densities, diagnostics = [], [], [], [], [], []
     for run, record in finished(results, runs):
         row = summary(run, record)
-        if run.id in searched:
+        if run.label in searched:
             tried.append(row)
             continue
         if is_diagnostic(run):

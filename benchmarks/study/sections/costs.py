@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from sections.study import NOT_YET, Section, Study, caption, cells, first_mast, plain
-from sections.wording import named, share, table, times
+from sections.wording import cell_names, table, times
 
 SWEEPS = ("main.yaml", "first_alpha.yaml", "stock.yaml", "dense_mast.yaml")
 BUSY = (0.62, 1.13)  # runs at a time, of the cores; two on four take 0.6 of the time of four
@@ -18,7 +18,7 @@ def costs(study: Study) -> Section:
         return Section(NOT_YET)
     ratios = [
         {
-            **_names(method, sparsity),
+            **cell_names(method, sparsity),
             "size": times(cell.size_ratio.mean()),
             "FLOPs, training": times(cell.flops_train_ratio.mean()),
             "FLOPs, acting": times(cell.flops_test_ratio.mean()),
@@ -61,15 +61,11 @@ def _times(runs: pd.DataFrame) -> list[dict[str, str]]:
             beside = {} if dense.isna().any() else {"of our dense": _mean(seconds / dense)}
             rows.append(
                 {
-                    **_names(method, sparsity), "minutes": f"{seconds.mean() / 60:.1f}",
+                    **cell_names(method, sparsity), "minutes": f"{seconds.mean() / 60:.1f}",
                     "of stock dense": _mean(seconds / stock), **beside, "runs": str(len(cell)),
                 }
             )  # fmt: skip
     return rows
-
-
-def _names(method: str, sparsity: float) -> dict[str, str]:
-    return {"method": named(method), "sparsity": share(sparsity)}
 
 
 def _mean(ratios: pd.Series) -> str:

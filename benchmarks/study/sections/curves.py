@@ -31,7 +31,7 @@ from sections.study import (
     plain,
     with_shares,
 )
-from sections.wording import mean, share, table
+from sections.wording import cell_names, mean, share, table
 
 SWEEPS = ("main.yaml", "stock.yaml")
 WINDOWS = (LAST, 10, 5)  # last evaluations
@@ -98,7 +98,7 @@ def speed(study: Study) -> Section:
     tasks = sorted(runs.task.unique())
     rows = [
         {
-            "method": method, "sparsity": share(sparsity),
+            **cell_names(method, sparsity),
             **{task: _median_steps(cell.loc[cell.task == task, "first"]) for task in tasks},
         }
         for method, sparsity, cell in cells(reached)

@@ -18,10 +18,10 @@ from sections.drawing import (
     steps_labels,
     title,
 )
-from sections.study import FIRST_MAST, NOT_YET, Section, Study, caption
-from sections.wording import mean_interval, named, share, table
+from sections.study import FIRST_MAST, NOT_YET, RUN, Section, Study, caption
+from sections.wording import cell_names, mean_interval, named, table
 
-RUN = ["task", "method", "sparsity", "seed", "commit"]
+LOGGED = [*RUN, "commit"]
 LEARNED = 20_000  # steps: before them realised returns are so low that nothing else could be seen
 ESTIMATED, REALISED = "mast_value_estimated", "mast_value_realised"
 ONE_BUFFER = "mast no_dual_buffers"
@@ -43,13 +43,13 @@ def overestimation(study: Study) -> Section:
     both = own[own.metric.isin([ESTIMATED, REALISED])]
     if both.empty:
         return Section(NOT_YET)
-    wide = both.pivot_table(index=[*RUN, "step"], columns="metric", values="value").reset_index()
+    wide = both.pivot_table(index=[*LOGGED, "step"], columns="metric", values="value").reset_index()
     wide["over"] = wide[ESTIMATED] - wide[REALISED]
-    last = wide.sort_values("step").groupby(RUN).tail(LAST)
-    each = last.groupby(RUN)[[ESTIMATED, REALISED, "over"]].mean().reset_index()
+    last = wide.sort_values("step").groupby(LOGGED).tail(LAST)
+    each = last.groupby(LOGGED)[[ESTIMATED, REALISED, "over"]].mean().reset_index()
     rows = [
         {
-            "task": task, "method": named(method), "sparsity": share(sparsity),
+            "task": task, **cell_names(method, sparsity),
             "estimated": f"{cell[ESTIMATED].mean():.3f}",
             "realised": f"{cell[REALISED].mean():.3f}",
             "estimated − realised [95 %]": mean_interval(cell.over), "runs": str(len(cell)),
@@ -112,7 +112,7 @@ def dual_buffers(study: Study) -> Section:
             returns_axis(score, task)
         steps_labels(grid)
         legend_below(figure, grid[:, 0], columns=2)
-    each = own[RUN].drop_duplicates()
+    each = own[LOGGED].drop_duplicates()
     return Section.of(
         table(_distances(own)), caption(each, "overestimation.yaml", "buffers.yaml"),
         study_buffers=("Distance of batches from the policy, and learning curves", figure),

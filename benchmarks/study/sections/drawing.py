@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from epymarl_mast.report.pictures import COLOURS, steps_axis
+from epymarl_mast.report.pictures import COLOURS, STYLE, steps_axis
 from epymarl_mast.report.statistics import Aggregate, bootstrap_band
 from sections.study import ORDER
 from sections.wording import ENOUGH
@@ -52,6 +53,31 @@ def draw_curve(axis: Any, own: pd.DataFrame, colour: str, label: str, line: str 
         axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axis.plot(steps, runs.mean(), color=colour, label=label, linestyle=line)
     steps_axis(axis)
+
+
+def learning_curves(curves: pd.DataFrame, names: dict[str, str], height: float) -> Figure:
+    """A panel for each task, two in a row, with a curve for each method.
+
+    Args:
+        curves: evaluations of some runs.
+        names: of the methods, in the legend.
+        height: of a panel, inches.
+    """
+    tasks = sorted(curves.task.unique())
+    colours = colours_of(names)
+    with rc_context(STYLE):
+        figure, grid = panels((len(tasks) + 1) // 2, min(2, len(tasks)), 3.4, height)
+        for task, axis in zip(tasks, grid.flat, strict=False):
+            for method, name in names.items():
+                here = curves[(curves.task == task) & (curves.method == method)]
+                draw_curve(axis, here, colours[method], name)
+            title(axis, task)
+            returns_axis(axis, task)
+        for axis in grid.flat[len(tasks) :]:
+            axis.remove()
+        steps_labels(grid)
+        legend_below(figure, grid.flat[: len(tasks)])
+    return figure
 
 
 def draw_interval(axis: Any, at: float, scores: pd.Series, colour: str, **style: Any) -> None:

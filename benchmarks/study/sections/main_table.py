@@ -16,7 +16,7 @@ from sections.study import (
     on_every_task,
     plain,
 )
-from sections.wording import mean, named, share, table
+from sections.wording import cell_names, mean, named, share, table
 
 FAILED = 0.8  # share of dense below which a run has failed
 SWEEPS = ("main.yaml", "stock.yaml", "dense_mast.yaml")
@@ -94,7 +94,7 @@ def _scores(own: pd.DataFrame) -> list[dict[str, str]]:
     tasks = sorted(own.task.unique())
     return [
         {
-            **_names(method, sparsity),
+            **cell_names(method, sparsity),
             **{task: mean(cell[cell.task == task].final) for task in tasks},
             "seeds": _seeds(cell),
         }
@@ -106,7 +106,7 @@ def _shares(own: pd.DataFrame, dense: pd.DataFrame) -> list[dict[str, str]]:
     tasks = sorted(dense.task.unique())
     rows = []
     for method, sparsity, cell in cells(own[own.task.isin(tasks)]):
-        row = _names(method, sparsity)
+        row = cell_names(method, sparsity)
         for task in tasks:
             here = cell[cell.task == task]
             row[task] = mean_share(here, dense) if len(here) else "–"
@@ -117,10 +117,6 @@ def _shares(own: pd.DataFrame, dense: pd.DataFrame) -> list[dict[str, str]]:
         row["seeds on every task"] = str(whole.seed.nunique())
         rows.append(row)
     return rows
-
-
-def _names(method: str, sparsity: float) -> dict[str, str]:
-    return {"method": named(method), "sparsity": share(sparsity)}
 
 
 def _seeds(cell: pd.DataFrame) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import pandas as pd
 from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import (
     PALETTE,
-    colours_of,
-    draw_curve,
     draw_interval,
+    learning_curves,
     legend_below,
     panels,
-    returns_axis,
-    steps_labels,
     title,
 )
 from sections.shares import paired_difference
@@ -52,28 +47,12 @@ def tickets(study: Study) -> Section:
                     "task": task, "ticket": ticket, "score [95 %]": mean_interval(cell.final),
                     "it minus MAST, of dense [95 %]": beside, "runs": str(len(cell)),
                 })  # fmt: skip
+    names = {method: ticket.partition(" (")[0] for method, ticket in TICKETS.items()}
+    figure = learning_curves(study.curves_of(own), names, 2.6)
     return Section.of(
         table(rows), caption(own, "main.yaml", "results/tickets.yaml"),
-        study_tickets=("Learning curves of tickets", _ticket_curves(study.curves_of(own))),
+        study_tickets=("Learning curves of tickets", figure),
     )  # fmt: skip
-
-
-def _ticket_curves(curves: pd.DataFrame) -> Figure:
-    tasks = sorted(curves.task.unique())
-    colours = colours_of(TICKETS)
-    with rc_context(STYLE):
-        figure, grid = panels((len(tasks) + 1) // 2, min(2, len(tasks)), 3.4, 2.6)
-        for task, axis in zip(tasks, grid.flat, strict=False):
-            for method, ticket in TICKETS.items():
-                here = curves[(curves.task == task) & (curves.method == method)]
-                draw_curve(axis, here, colours[method], ticket.partition(" (")[0])
-            title(axis, task)
-            returns_axis(axis, task)
-        for axis in grid.flat[len(tasks) :]:
-            axis.remove()
-        steps_labels(grid)
-        legend_below(figure, grid.flat[: len(tasks)])
-    return figure
 
 
 def agents(study: Study) -> Section:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plan import HERE, SEARCH, lacking, runs_of
+from plan import HERE, SEARCHED, STUDIED, lacking, runs_of
 
 from sections.study import Section, Study
 from sections.wording import table
@@ -11,7 +11,7 @@ from sections.wording import table
 def progress(study: Study) -> Section:
     """How many of the planned runs the tables have, and which sweeps lack some."""
     left, planned, rows = 0, 0, []
-    for file in sorted([*HERE.glob("*.yaml"), *SEARCH.glob("*.yaml")]):
+    for file in sorted([*STUDIED, *SEARCHED]):
         runs = runs_of([file])
         missing = lacking(runs, study.runs, study.search, study.diagnostics)
         left, planned = left + len(missing), planned + len(runs)

@@ -11,12 +11,10 @@ from matplotlib.figure import Figure
 from epymarl_mast.report.pictures import STYLE
 from sections.drawing import (
     colours_of,
-    draw_curve,
     draw_interval,
+    learning_curves,
     legend_below,
     panels,
-    returns_axis,
-    steps_labels,
     title,
 )
 from sections.shares import mean_share, paired_difference
@@ -32,7 +30,7 @@ from sections.study import (
     of_same_seeds,
     qmix,
 )
-from sections.wording import ENOUGH, mean_interval, named, share, table
+from sections.wording import ENOUGH, cell_names, mean_interval, named, share, table
 
 CRITICAL = ("mast", FIRST_MAST, "rigl", "ss")  # of Fig. 8
 INTERVAL = " mast.topology_interval=25"  # of interval.yaml
@@ -56,7 +54,7 @@ def critical(study: Study) -> Section:
         return Section(NOT_YET)
     rows = [
         {
-            "task": task, "method": named(method), "sparsity": share(sparsity), **_score(cell),
+            "task": task, **cell_names(method, sparsity), **_score(cell),
             "MAST minus it, of dense [95 %]": _mast_minus(cell, own) if sparsity else "–",
         }
         for (task, method, sparsity), cell in own.groupby(["task", *CELL])
@@ -94,7 +92,7 @@ def _mast_minus(cell: pd.DataFrame, own: pd.DataFrame) -> str:
     mast = own[own.method == "mast"].merge(cell[["task", "sparsity", "seed"]])
     if mast.empty or set(cell.method) == {"mast"}:
         return "–"
-    return paired_difference(mast, cell[cell.seed.isin(mast.seed)])
+    return paired_difference(mast, cell)
 
 
 def parts(study: Study) -> Section:
@@ -111,7 +109,7 @@ def parts(study: Study) -> Section:
             continue
         rows = [
             {
-                "task": task, "method": named(method), "sparsity": share(sparsity),
+                "task": task, **cell_names(method, sparsity),
                 **_beside(cell, own, mast),
             }
             for (task, method, sparsity), cell in own.groupby(["task", *CELL])
@@ -131,19 +129,7 @@ def operators(study: Study) -> Section:
         {"task": task, "operator": operator, "sparsity": share(sparsity), **_beside(cell, own)}
         for (task, operator, sparsity), cell in own.groupby(["task", "operator", "sparsity"])
     ]
-    curves = study.curves_of(own)
-    tasks = sorted(own.task.unique())
-    colours = colours_of(OPERATORS)
-    with rc_context(STYLE):
-        figure, [axes] = panels(1, len(tasks), 3.4, 2.9)
-        for task, axis in zip(tasks, axes, strict=True):
-            for method, operator in OPERATORS.items():
-                here = curves[(curves.task == task) & (curves.method == method)]
-                draw_curve(axis, here, colours[method], operator)
-            title(axis, task)
-            returns_axis(axis, task)
-        steps_labels([axes])
-        legend_below(figure, axes)
+    figure = learning_curves(study.curves_of(own), OPERATORS, 2.9)
     return Section.of(
         table(rows), caption(own, "main.yaml", "first_alpha.yaml", "parts.yaml"),
         study_operators=("Learning curves by target operator", figure),
@@ -219,9 +205,8 @@ def _beside(cell: pd.DataFrame, own: pd.DataFrame, method: str = "mast") -> dict
     mast = own[own.method == method].merge(cell[["task", "seed"]])
     if set(cell.method) == {method} or mast.empty:
         return {**score, "MAST, same seeds": "–", "difference, of dense [95 %]": "–"}
-    same = cell[cell.seed.isin(mast.seed)]
     return {
         **score,
         "MAST, same seeds": mean_interval(mast.final),
-        "difference, of dense [95 %]": paired_difference(same, mast),
+        "difference, of dense [95 %]": paired_difference(cell, mast),
     }

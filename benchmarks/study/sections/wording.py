@@ -21,6 +21,11 @@ def named(method: object) -> str:
     return str(method).replace(FIRST_ALPHA, ", α = 1")
 
 
+def cell_names(method: str, sparsity: float) -> dict[str, str]:
+    """The columns that say which cell a row is of."""
+    return {"method": named(method), "sparsity": share(sparsity)}
+
+
 def mean_interval(scores: pd.Series) -> str:
     """Mean of a cell with its 95 % interval."""
     aggregate = Aggregate.of([scores.to_numpy()])
