@@ -481,7 +481,7 @@ def logged(task, method, seed, **series):
 
 def test_overestimation_is_the_difference_within_each_run(modules, make_study, monkeypatch):
     monkeypatch.setattr(modules["diagnostics"], "LAST", 2)
-    monkeypatch.setattr(modules["diagnostics"], "LEARNED", 0)
+    monkeypatch.setattr(modules["diagnostics"], "UNTRAINED_STEPS", 0)
     rows = [
         *logged("a", "mast", 1, mast_value_estimated=[9, 3, 5], mast_value_realised=[0, 2, 2]),
         *logged("a", "mast", 2, mast_value_estimated=[9, 4, 4], mast_value_realised=[0, 4, 4]),

@@ -22,7 +22,7 @@ from sections.study import FIRST_MAST, NOT_YET, RUN, Section, Study, caption
 from sections.wording import cell_names, mean_interval, named, table
 
 LOGGED = [*RUN, "commit"]
-LEARNED = 20_000  # steps: before them realised returns are so low that nothing else could be seen
+UNTRAINED_STEPS = 20_000  # before them returns are so low that nothing else could be seen
 ESTIMATED, REALISED = "mast_value_estimated", "mast_value_realised"
 ONE_BUFFER = "mast no_dual_buffers"
 METHODS = (
@@ -64,7 +64,7 @@ def overestimation(study: Study) -> Section:
 
 def _values(wide: pd.DataFrame) -> Figure:
     tasks = sorted(wide.task.unique())
-    drawn = wide[wide.step >= LEARNED]
+    drawn = wide[wide.step >= UNTRAINED_STEPS]
     colours = colours_of(METHODS)
     with rc_context(STYLE):
         figure, grid = panels(len(tasks), 2, 3.4, 2.8)

@@ -17,7 +17,7 @@ from sections.wording import ENOUGH
 
 PALETTE = (*COLOURS, "#999999")
 # Test returns from the first fifth on: before it they are so low that nothing else could be seen.
-_LEARNED = {"SimpleSpread-3-v0": (-660, -540), "SimpleSpeakerListener-v0": (-90, -55)}
+_RETURNS_OF_MPE = {"SimpleSpread-3-v0": (-660, -540), "SimpleSpeakerListener-v0": (-90, -55)}
 _GRID = 1e4  # environment steps: evaluations of all runs are brought to this grid
 
 
@@ -109,8 +109,8 @@ def legend_below(
 def returns_axis(axis: Any, task: str) -> None:
     """A panel of test returns, from where methods differ."""
     axis.set_ylabel("test return")
-    if task in _LEARNED:
-        axis.set_ylim(_LEARNED[task])
+    if task in _RETURNS_OF_MPE:
+        axis.set_ylim(_RETURNS_OF_MPE[task])
 
 
 def steps_labels(grid: Any) -> None:
