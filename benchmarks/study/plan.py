@@ -29,8 +29,23 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def runs_of(files: Iterable[Path]) -> list[Run]:
-    """The runs of some sweeps."""
-    return [run for file in files for run in read_sweep(file).runs]
+    """The runs of some sweeps.
+
+    Raises:
+        ValueError: naming two that differ in the run of a row, as one copied for a trial does.
+    """
+    runs: list[Run] = []
+    rows: dict[tuple[Any, ...], tuple[Path, Run]] = {}
+    for file in files:
+        for run in read_sweep(file).runs:
+            first, same = rows.setdefault((*key_of(run), is_diagnostic(run)), (file, run))
+            if run.label != same.label:
+                raise ValueError(
+                    f"{file.name} and {first.name} have different runs for one row, {run.title}: "
+                    "a sweep of your own belongs outside the study's folder"
+                )
+            runs.append(run)
+    return runs
 
 
 def cell_of(run: Run) -> dict[str, Any]:

@@ -96,6 +96,8 @@ def _hosts() -> Iterator[Finding]:
         if embedded
         else Finding("host pymarlzooplus", False, "pip install --no-deps pymarlzooplus==1.1.0")
     )
+    if embedded:
+        yield Finding("MPE, keys mpe:…", True, "in pymarlzooplus")
     try:
         host = find_host()
     except HostError as error:

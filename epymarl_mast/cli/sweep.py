@@ -63,6 +63,8 @@ def sweep(
     note_completed(plan.runs)
     left = [run for run in plan.runs if not RunState(run).finished]
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 200)  # a line for each run, to be searched for its words
     if dry_run:
         _list(plan, workers or usable_cores(), console)
     elif slurm:

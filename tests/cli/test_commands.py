@@ -112,6 +112,7 @@ def test_doctor_names_what_is_there_and_mends_what_is_not(invoke, monkeypatch, t
     lines = {line[9:37].strip(): line for line in invoke("doctor").splitlines()}
     assert lines["host pymarlzooplus"].startswith("ok")
     assert PyMARLzooPlus.installed().version in lines["host pymarlzooplus"]
+    assert lines["MPE, keys mpe:…"].startswith("ok")
     assert "git clone" in lines["host epymarl"]
     assert lines["StarCraft II"].startswith("ok")
     assert "SMAC_Maps" in lines["StarCraft II maps"]

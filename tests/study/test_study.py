@@ -118,6 +118,13 @@ def test_make_study_runs_every_sweep():
     )
 
 
+def test_a_copy_of_a_sweep_beside_it_is_refused(plan, tmp_path):
+    copy = tmp_path / "short.yaml"
+    copy.write_text((STUDY / "main.yaml").read_text().replace("t_max: 200000", "t_max: 2000"))
+    with pytest.raises(ValueError, match=r"short\.yaml and main\.yaml have different runs"):
+        plan.runs_of([STUDY / "main.yaml", copy])
+
+
 def test_methods_have_short_names(plan):
     runs = plan.runs_of(STUDY.glob("*.yaml"))
     names = {plan.method_of(run) for run in runs}

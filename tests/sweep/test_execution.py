@@ -20,7 +20,7 @@ from epymarl_mast.sweep import one_run
 from epymarl_mast.sweep.backends import Backend
 from epymarl_mast.sweep.drive import drive
 from epymarl_mast.sweep.one_run import execute
-from epymarl_mast.sweep.plan import Run, read_sweep
+from epymarl_mast.sweep.plan import Run, read_sweep, short_titles
 from epymarl_mast.sweep.state import RunState
 
 
@@ -212,7 +212,7 @@ def invoke(monkeypatch):
     monkeypatch.delenv("EPYMARL_HOME", raising=False)
 
     def run(*arguments):
-        result = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "120"})
+        result = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "60"})
         assert result.exception is None, result.exception
         return result.output
 
@@ -223,7 +223,10 @@ def test_dry_run_lists_and_estimates(invoke, sweep_file):
     file = sweep_file()
     runs = read_sweep(file).runs
     said = invoke("sweep", file, "--dry-run")
-    assert all(run.id in said for run in runs)
+    titles = short_titles(runs)
+    for run in runs:
+        [line] = [line for line in said.splitlines() if run.id in line]
+        assert titles[run] in line
     assert "no run has finished in one go yet" in said
     for run, seconds in ((runs[0], 60), (runs[1], 120)):
         RunState(run).folder.mkdir(parents=True)
