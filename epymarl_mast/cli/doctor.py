@@ -91,13 +91,12 @@ def _distribution(what: str, name: str, mend: str) -> Finding:
 
 def _hosts() -> Iterator[Finding]:
     embedded = PyMARLzooPlus.installed()
-    yield (
-        Finding("host pymarlzooplus", True, embedded.version)
-        if embedded
-        else Finding("host pymarlzooplus", False, "pip install --no-deps pymarlzooplus==1.1.0")
-    )
     if embedded:
+        yield Finding("host pymarlzooplus", True, embedded.version)
         yield Finding("MPE, keys mpe:…", True, "in pymarlzooplus")
+    else:
+        mend = "pip install --no-deps pymarlzooplus==1.1.0"
+        yield Finding("host pymarlzooplus", False, mend)
     try:
         host = find_host()
     except HostError as error:

@@ -174,8 +174,8 @@ def others(study: Study) -> Section:
         dense = here[here.method == "dense"]
         for (method, sparsity), cell in here.groupby(CELL):
             rows.append({
-                "task": task, "algorithm": algorithm, "hidden": str(hidden), "method": method,
-                "sparsity": share(sparsity), "score [95 %]": mean_interval(cell.final),
+                "task": task, "algorithm": algorithm, "hidden": str(hidden),
+                **cell_names(method, sparsity), "score [95 %]": mean_interval(cell.final),
                 "of dense": "–" if dense.empty else mean_share(cell, dense),
                 "runs": str(len(cell)),
             })  # fmt: skip
