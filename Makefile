@@ -44,7 +44,9 @@ train: $(READY)
 # The study behind docs/results.md: days of one core. It goes on where it was stopped, and past runs
 # that fail, which make it end with an error.
 study: $(READY)
-	failed=0; for file in main dense_mast first_alpha sparsities parts algorithms vdn interval width agents stock overestimation buffers; do \
+	failed=0; for file in main dense_mast first_alpha sparsities parts algorithms vdn interval width \
+	    agents stock overestimation buffers search/operator search/sharpness \
+	    search/learning_rate_vdn search/learning_rate_qmix; do \
 	    $(BIN)/mast sweep benchmarks/study/$$file.yaml --workers $(WORKERS) || failed=1; done; \
 	$(BIN)/python benchmarks/study/tickets.py || failed=1; \
 	if [ -f benchmarks/study/results/tickets.yaml ]; then \

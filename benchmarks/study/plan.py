@@ -21,6 +21,7 @@ LAST = 20  # evaluations of a score (MAST §4.1)
 DIAGNOSTIC_RUNS = {"algorithm": "qmix", "hidden": 64}  # what diagnostics.csv does not say of them
 _OTHERWISE_SHOWN = ("mast.sparsity", "mast.engine")
 _BASELINES = {"dense", "tiny", "ss", "set", "rigl", "rlx2"}
+_DENSE = {"stock", "dense", "no_sparsity"}  # words of methods without a sparsity
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -49,9 +50,15 @@ def runs_of(files: Iterable[Path]) -> list[Run]:
 
 
 def cell_of(run: Run) -> dict[str, Any]:
-    """Names of a run's row, by ``CELL``."""
+    """Names of a run's row, by ``CELL``.
+
+    Raises:
+        ValueError: naming a sparse run that leaves its sparsity to a default, which may change.
+    """
     options, method = dict(run.options), method_of(run)
     given = [w.removeprefix("mast.sparsity=") for w in run.overrides if "mast.sparsity=" in w]
+    if not given and not _DENSE & set(method.split()):
+        raise ValueError(f"{run.title} does not say its mast.sparsity, 0.95 say, in its overrides")
     return {
         "task": str(options["env_args.key"]).partition(":")[2],
         "algorithm": run.config.removeprefix("mast_"),
@@ -75,8 +82,9 @@ def method_of(run: Run) -> str:
     words = [w for w in run.overrides if w.split("=")[0] not in _OTHERWISE_SHOWN]
     if any(word.startswith("mast.mask_from=") for word in words):
         return "mast winning ticket"
-    baseline = words and words[0] in _BASELINES
-    return " ".join(words if baseline else ["mast", *words])
+    baseline = [word for word in words if word in _BASELINES]
+    others = [word for word in words if word not in _BASELINES]
+    return " ".join([*(baseline or ["mast"]), *others])
 
 
 def is_diagnostic(run: Run) -> bool:

@@ -68,11 +68,13 @@ def filled(page: str, sections: dict[str, Section]) -> str:
     """The page with every section in its block.
 
     Raises:
-        KeyError: for a block that no section is named after.
-        ValueError: naming a section that has no block.
+        ValueError: naming a section that has no block, or a block that has no section.
     """
-    if missing := sections.keys() - {found["name"] for found in _BLOCK.finditer(page)}:
-        raise ValueError(f"the page has no block <!-- {sorted(missing)[0]} -->")
+    blocks = {found["name"] for found in _BLOCK.finditer(page)}
+    if missing := sections.keys() - blocks:
+        raise ValueError(f"the page has no block <!-- {min(missing)} -->")
+    if unknown := blocks - sections.keys():
+        raise ValueError(f"no section for the block <!-- {min(unknown)} -->: {', '.join(sections)}")
     return _BLOCK.sub(lambda f: f"{f[1]}\n{sections[f['name']].text}\n\n{f[3]}", page)
 
 

@@ -8,7 +8,6 @@ Rows of runs that are not in the results, as those of another machine, stay as t
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="where records lack them")
+    parser.add_argument("--cores", type=int, help="of the machine, where records lack them")
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
     searched = {run.label: run for run in runs_of(SEARCHED)}

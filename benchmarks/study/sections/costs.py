@@ -25,7 +25,8 @@ def costs(study: Study) -> Section:
         }
         for method, sparsity, cell in cells(own)
     ]
-    blocks = [table(ratios)]
+    low, high = BUSY
+    blocks = [table(ratios), f"Wall times, of runs beside which each core had {low} to {high}:"]
     for runs in _machines(own):
         blocks += [f"{runs.cpu.iloc[0]}, {runs.cores.iloc[0]:g} cores:", table(_times(runs))]
     return Section.of(*blocks, caption(own, *SWEEPS))

@@ -19,10 +19,10 @@ from sections.drawing import (
 )
 from sections.main_table import minus
 from sections.study import (
-    CELL,
     NOT_YET,
     ORDER,
     RUN,
+    VARIANT,
     Section,
     Study,
     caption,
@@ -73,7 +73,7 @@ def _share_of_steps(used: pd.DataFrame, curves: pd.DataFrame, task: object) -> s
 
 def _beside_dense(here: pd.DataFrame) -> dict[str, str]:
     """Dense's score on a task, and what others have of it."""
-    found = here.groupby(CELL).of_dense.mean()
+    found = here.groupby(VARIANT).of_dense.mean()
     shown = {"dense": mean(here[here.method == "dense"].final)}
     for sparsity in (0.9, 0.95):
         for method in BESIDE:

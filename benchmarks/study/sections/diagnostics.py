@@ -148,5 +148,5 @@ def _difference(better: pd.Series) -> str:
 
 def _score_of(own: pd.DataFrame) -> pd.DataFrame:
     """The rows that a score is made of."""
-    metric = WIN_RATE if WIN_RATE in set(own.metric) else RETURN
-    return own[own.metric == metric]
+    won = set(own[own.metric == WIN_RATE].task)
+    return own[own.metric == own.task.map(lambda task: WIN_RATE if task in won else RETURN)]

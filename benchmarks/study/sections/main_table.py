@@ -55,10 +55,11 @@ def first_alpha(study: Study) -> Section:
     own, first = plain(study.runs), first_mast(study.runs)
     if first.empty:
         return Section(NOT_YET)
-    shares = _shares(first, own[own.method == "dense"])
+    dense = own[own.method == "dense"]
+    mast = own[(own.method == "mast") & own.sparsity.isin(first.sparsity)]
     return Section.of(
-        table(_scores(first)), table(shares), table(minus(own, first)),
-        caption(first, "main.yaml", "first_alpha.yaml"),
+        table(_scores(first)), table(_shares(first, dense)), table(minus(own, first)),
+        caption(pd.concat([first, dense, mast]), "main.yaml", "first_alpha.yaml"),
     )  # fmt: skip
 
 

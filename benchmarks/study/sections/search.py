@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sections.study import CELL, NOT_YET, Section, Study, caption
+from sections.study import NOT_YET, VARIANT, Section, Study, caption
 from sections.wording import mean, mean_interval, share, table
 
 # The settings of search/sharpness.yaml, as search.csv has them; the second is the default since.
@@ -60,12 +60,13 @@ def learning_rate(study: Study) -> Section:
     own = tried.merge(compared.drop_duplicates())
     if own.empty:
         return Section(NOT_YET)
+    cells = own.groupby(["task", "algorithm", *VARIANT])
     rows = [
         {
             "task": task, "algorithm": algorithm, "method": method, "sparsity": share(sparsity),
             "score": mean(cell.final), "runs": str(len(cell)),
         }
-        for (task, algorithm, method, sparsity), cell in own.groupby(["task", "algorithm", *CELL])
+        for (task, algorithm, method, sparsity), cell in cells
     ]  # fmt: skip
     sweeps = ("operator", "learning_rate_qmix", "learning_rate_vdn")
     names = [f"search/{sweep}.yaml" for sweep in sweeps]

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from plan import read_table
 
-CELL = ["method", "sparsity"]
-RUN = ["task", *CELL, "seed"]  # of one algorithm and width
+VARIANT = ["method", "sparsity"]
+RUN = ["task", *VARIANT, "seed"]  # of one algorithm and width
 AT = 0.95  # sparsity at which parts, operators, tickets and Δ_m are compared
 ORDER = ["stock", "dense", "mast", "rigl", "rlx2", "set", "ss", "tiny"]
 # Return of uniformly random actions (random_returns.py): shares of dense are counted from there.
@@ -126,7 +126,7 @@ def first_mast(runs: pd.DataFrame) -> pd.DataFrame:
 
 def cells(own: pd.DataFrame) -> Iterator[tuple[str, float, pd.DataFrame]]:
     """Method, sparsity and runs of each cell, in the order of the tables."""
-    found = [(str(m), float(s), cell) for (m, s), cell in own.groupby(CELL)]
+    found = [(str(m), float(s), cell) for (m, s), cell in own.groupby(VARIANT)]
     yield from sorted(found, key=lambda cell: (cell[1], *_place(cell[0])))
 
 

@@ -20,10 +20,10 @@ from sections.drawing import (
 from sections.shares import mean_share, paired_difference
 from sections.study import (
     AT,
-    CELL,
     FIRST_ALPHA,
     FIRST_MAST,
     NOT_YET,
+    VARIANT,
     Section,
     Study,
     caption,
@@ -57,7 +57,7 @@ def critical(study: Study) -> Section:
             "task": task, **cell_names(method, sparsity), **_score(cell),
             "MAST minus it, of dense [95 %]": _mast_minus(cell, own) if sparsity else "–",
         }
-        for (task, method, sparsity), cell in own.groupby(["task", *CELL])
+        for (task, method, sparsity), cell in own.groupby(["task", *VARIANT])
     ]  # fmt: skip
     return Section.of(
         table(rows), caption(own, "main.yaml", "first_alpha.yaml", "sparsities.yaml"),
@@ -112,7 +112,7 @@ def parts(study: Study) -> Section:
                 "task": task, **cell_names(method, sparsity),
                 **_beside(cell, own, mast),
             }
-            for (task, method, sparsity), cell in own.groupby(["task", *CELL])
+            for (task, method, sparsity), cell in own.groupby(["task", *VARIANT])
         ]  # fmt: skip
         blocks += [heading, table(rows), caption(own, *sweeps, "parts.yaml")]
     return Section.of(*blocks) if blocks else Section(NOT_YET)
@@ -166,20 +166,28 @@ def others(study: Study) -> Section:
     runs = study.runs
     own = runs[(runs.algorithm != "qmix") | (runs.hidden != 64)]
     # Single runs of earlier plans are in summary.csv alone.
-    own = own.groupby(["task", "algorithm", "hidden", *CELL]).filter(lambda c: len(c) >= ENOUGH)
+    own = own.groupby(["task", "algorithm", "hidden", *VARIANT]).filter(lambda c: len(c) >= ENOUGH)
     if own.empty:
         return Section(NOT_YET)
     rows = []
     for (task, algorithm, hidden), here in own.groupby(["task", "algorithm", "hidden"]):
         dense = here[here.method == "dense"]
-        for (method, sparsity), cell in here.groupby(CELL):
+        for (method, sparsity), cell in here.groupby(VARIANT):
             rows.append({
                 "task": task, "algorithm": algorithm, "hidden": str(hidden),
                 **cell_names(method, sparsity), "score [95 %]": mean_interval(cell.final),
                 "of dense": "–" if dense.empty else mean_share(cell, dense),
+                "of dense, same rate": _of_same_rate(str(method), cell, here),
                 "runs": str(len(cell)),
             })  # fmt: skip
     return Section.of(table(rows), caption(own, "algorithms.yaml", "vdn.yaml", "width.yaml"))
+
+
+def _of_same_rate(method: str, cell: pd.DataFrame, here: pd.DataFrame) -> str:
+    """Beside dense with the learning rate of the cell, where it has one of its own."""
+    _, own, rate = method.partition(" lr=")
+    dense = here[here.method == f"dense lr={rate}"]
+    return mean_share(cell, dense) if own and len(dense) else "–"
 
 
 def _beside_mast(runs: pd.DataFrame, wanted: pd.Series, mast: str = "mast") -> pd.DataFrame:
