@@ -39,7 +39,6 @@ def summarised(summarise, results, tables, monkeypatch):
     monkeypatch.setattr(
         "sys.argv", ["summarise.py", "--results", str(results), "--tables", str(tables)]
     )
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
     summarise.main()
     return {file.name: summarise.read_table(file) for file in tables.iterdir()}
 

@@ -21,13 +21,12 @@ def spans(results: Path) -> list[Span]:
     return [span for record in records if (span := _span(record)) is not None]
 
 
-def machine_of(source: str, others: Sequence[Span], cores: int | None) -> dict[str, Any]:
-    """``cpu``, ``cores``, and ``at_once``: runs at a time, on average, this one included.
+def machine_of(source: str, others: Sequence[Span]) -> dict[str, Any]:
+    """``cpu``, ``cores`` (None in old records), and ``at_once``: how many ran, itself included.
 
     Args:
         source: the run's folder.
         others: all runs of the machine, this one among them.
-        cores: of the machine, for records of before they said so.
     """
     record = _read(Path(source))
     own = _span(record)
@@ -35,7 +34,7 @@ def machine_of(source: str, others: Sequence[Span], cores: int | None) -> dict[s
     host = record["host"]
     return {
         "cpu": str(host.get("cpu", "unknown")),
-        "cores": host.get("epymarl_mast", {}).get("cores", cores),
+        "cores": host.get("epymarl_mast", {}).get("cores"),
         "at_once": at_once,
     }
 

@@ -58,7 +58,7 @@ def cell_of(run: Run) -> dict[str, Any]:
     options, method = dict(run.options), method_of(run)
     given = [w.removeprefix("mast.sparsity=") for w in run.overrides if "mast.sparsity=" in w]
     if not given and not _DENSE & set(method.split()):
-        raise ValueError(f"{run.title} does not say its mast.sparsity, 0.95 say, in its overrides")
+        raise ValueError(f"{run.title} does not give mast.sparsity, as 0.95, in its overrides")
     return {
         "task": str(options["env_args.key"]).partition(":")[2],
         "algorithm": run.config.removeprefix("mast_"),

@@ -1,7 +1,7 @@
-"""``results/rerun.yaml``: the runs of a cell of the tables, by the names that it has there.
+"""``results/rerun/rerun.yaml``: the runs of a cell of the tables, by the names that it has there.
 
 python benchmarks/study/rerun.py Foraging-6x6-2p-2f-v3 rigl 0.95 --seeds 3
-mast sweep benchmarks/study/results/rerun.yaml
+mast sweep benchmarks/study/results/rerun/rerun.yaml
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", help="these alone")
     parser.add_argument("--logged", action="store_true", help="the run of diagnostics.csv")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--results", type=Path, default=HERE / "results" / "rerun")
     asked = parser.parse_args()
     cell = {name: getattr(asked, name) for name in CELL if name != "seed"}
     runs = [run for run in runs_of([*STUDIED, *SEARCHED]) if is_diagnostic(run) == asked.logged]
@@ -57,7 +57,9 @@ def of_cell(runs: Sequence[Run], cell: dict[str, object], seeds: Sequence[int] |
         there = {cell_of(run)[name] for run in left}
         if unknown := [value for value in values if value not in there]:
             known = ", ".join(map(str, sorted(there)))
-            raise ValueError(f"no sweep here has a run of {name} {unknown[0]!r} there, of {known}")
+            raise ValueError(
+                f"no sweep here has {name} {unknown[0]!r} for that; they have: {known}"
+            )
         left = [run for run in left if cell_of(run)[name] in values]
     return left
 

@@ -53,7 +53,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--tables", type=Path, default=HERE, help="where the tables are")
-    parser.add_argument("--cores", type=int, help="of the machine, where records lack them")
     arguments = parser.parse_args()
     results, tables = arguments.results, arguments.tables
     searched = {run.label: run for run in runs_of(SEARCHED)}
@@ -70,11 +69,12 @@ def main() -> None:
             diagnostics.extend(diagnosis(row, record))
             continue
         rows.append(row)
-        machines.append({**cell_of(run), **machine_of(record.source, running, arguments.cores)})
+        machines.append({**cell_of(run), **machine_of(record.source, running)})
         curves.extend(curve(row, record))
         densities.extend(agent_densities(row, record))
     summaries = _update(tables / "summary.csv", pd.DataFrame(rows, columns=COLUMNS), CELL)
-    _update(tables / "machines.csv", pd.DataFrame(machines, columns=[*CELL, *MACHINE]), CELL)
+    ran_on = pd.DataFrame(machines, columns=[*CELL, *MACHINE])
+    _update(tables / "machines.csv", with_known_cores(ran_on, tables / "machines.csv"), CELL)
     evaluations = pd.DataFrame(curves, columns=[*CELL, "step", "value"])
     _update(tables / "curves.csv", evaluations, CELL, "step")
     of_agents = pd.DataFrame(densities, columns=[*CELL, "agent", "density"])
@@ -156,6 +156,20 @@ def diagnosis(row: dict[str, Any], record: Record) -> Iterator[dict[str, Any]]:
         if (series := record.series.get(metric)) is not None:
             for step, value in zip(series.steps, series.values, strict=True):
                 yield {**names, "metric": metric, "step": int(step), "value": round(value, 4)}
+
+
+def with_known_cores(new: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Rows of ``machines.csv``, with the cores that it has where a record is too old to say them.
+
+    Args:
+        new: rows.
+        path: of the table; none is there at first.
+    """
+    if not path.exists():
+        return new
+    known = read_table(path).set_index(CELL).cores.astype(float)
+    of_new = known.reindex(pd.MultiIndex.from_frame(new[CELL])).set_axis(new.index)
+    return new.assign(cores=new.cores.astype(float).fillna(of_new))
 
 
 def commit_of(record: Record) -> str:

@@ -26,7 +26,9 @@ def test_wall_times_are_means_over_tasks_of_each_machine_that_has_stock(modules,
     )  # fmt: skip
     text = modules["costs"].costs(study).text
     ratios, window, _, two, _, four, _ = text.split("\n\n")
-    assert window == "Wall times, of runs beside which each core had 0.62 to 1.13:"
+    assert window == (
+        "Wall times, where 0.62 to 1.13 of the study's runs ran at once for every core:"
+    )
     assert rows_in(ratios)[2] == {
         "method": "mast", "sparsity": "90 %", "size": "0.050 (20×)",
         "FLOPs, training": "0.050 (20×)", "FLOPs, acting": "0.050 (20×)",

@@ -34,6 +34,14 @@ def test_overestimation_is_the_difference_within_each_run(modules, make_study, m
     assert list(means_of(difference)[0].get_ydata()) == [9.0, 0.5, 1.5]
 
 
+def test_a_score_is_a_win_rate_where_a_task_has_one(modules, make_study):
+    won, returned = "test_battle_won_mean", "test_return_mean"
+    rows = [*logged("a", "mast", 1, **{won: [0.5], returned: [9.0]}),
+            *logged("b", "mast", 1, **{returned: [3.0]})]  # fmt: skip
+    scores = modules["diagnostics"]._score_of(make_study(diagnostics=rows).diagnostics)
+    assert scores.set_index("task").value.to_dict() == {"a": 0.5, "b": 3.0}
+
+
 def test_buffers_are_compared_where_both_were_run(modules, make_study, monkeypatch):
     monkeypatch.setattr(modules["diagnostics"], "LAST", 1)
     one, two = "mast no_dual_buffers", "mast"

@@ -43,14 +43,17 @@ def test_a_baseline_comes_first_in_a_name(plan, words, method):
     assert plan.method_of(replace(main_run(), overrides=words)) == method
 
 
-@pytest.mark.parametrize("words", [("dense",), ("no_sparsity",)])
-def test_dense_runs_have_no_sparsity(plan, words):
-    assert plan.cell_of(replace(main_run(), overrides=words))["sparsity"] == 0.0
+@pytest.mark.parametrize(
+    ("config", "words"), [("mast_qmix", ("dense",)), ("mast_vdn", ("no_sparsity",)), ("qmix", ())]
+)
+def test_dense_runs_have_no_sparsity(plan, config, words):
+    run = replace(main_run(), config=config, overrides=words)
+    assert plan.cell_of(run)["sparsity"] == 0.0
 
 
 @pytest.mark.parametrize("words", [("rigl",), ()])
 def test_a_sparse_run_says_its_sparsity(plan, words):
-    with pytest.raises(ValueError, match=r"does not say its mast\.sparsity, 0\.95 say"):
+    with pytest.raises(ValueError, match=r"does not give mast\.sparsity, as 0\.95"):
         plan.cell_of(replace(main_run(), overrides=words))
 
 

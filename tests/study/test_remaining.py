@@ -62,6 +62,12 @@ def test_a_cell_is_found_by_its_names(rerun, tmp_path, monkeypatch, capsys):
     wide = rerun_of(rerun, monkeypatch, tmp_path, spread, "dense", "0", "--hidden", "256")
     assert [dict(run.options)["seed"] for run in wide] == [1, 2, 3, 4, 5]
     assert {dict(run.options)["hidden_dim"] for run in wide} == {256}
+    [vdn] = rerun_of(
+        rerun, monkeypatch, tmp_path, spread, *cell, "--algorithm", "vdn", "--seeds", "5"
+    )
+    assert vdn.config == "mast_vdn"
+    searched = rerun_of(rerun, monkeypatch, tmp_path, "SimpleSpread-4-v0", "rlx2", "0.95")
+    assert [dict(run.options)["seed"] for run in searched] == [101, 102]
     logged = rerun_of(rerun, monkeypatch, tmp_path, spread, *cell, "--logged")
     assert len(logged) == 5
     assert all(dict(run.options)["mast.log_value_estimates"] for run in logged)
@@ -70,10 +76,19 @@ def test_a_cell_is_found_by_its_names(rerun, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("Foraging", "mast", "0.95"), "run of task 'Foraging' there, of Foraging-5x5-2p-1f-v3,"),
-        (("SimpleSpread-3-v0", "masT", "0.95"), "of method 'masT' there, of dense, mast,"),
-        (("SimpleSpread-3-v0", "mast", "0.8"), "of sparsity 0.8 there, of 0.9, 0.95\n"),
-        (("SimpleSpread-3-v0", "mast", "0.9", "--seeds", "1", "9"), "of seed 9 there, of 1, 2,"),
+        (
+            ("Foraging", "mast", "0.95"),
+            "has task 'Foraging' for that; they have: Foraging-5x5-2p-1f-v3,",
+        ),
+        (
+            ("SimpleSpread-3-v0", "masT", "0.95"),
+            "has method 'masT' for that; they have: dense, mast,",
+        ),
+        (("SimpleSpread-3-v0", "mast", "0.8"), "has sparsity 0.8 for that; they have: 0.9, 0.95\n"),
+        (
+            ("SimpleSpread-3-v0", "mast", "0.9", "--seeds", "1", "9"),
+            "has seed 9 for that; they have: 1, 2,",
+        ),
     ],
 )
 def test_a_cell_that_no_sweep_has_is_named(rerun, tmp_path, monkeypatch, capsys, words, said):

@@ -41,5 +41,5 @@ def test_learning_rates_are_compared_by_the_seeds_that_have_others(modules, make
         ["a", "vdn", "dense", "dense", "0.750", "1"],
         ["a", "vdn", "mast lr=0.002", "90 %", "0.750 ± 0.354", "2"],
     ]  # fmt: skip
-    assert "8 minutes of one core" in section.text
+    assert "8 minutes of one core without the search's 1 runs" in section.text
     assert "lr=" not in modules["search"].operator(study).text

@@ -52,13 +52,17 @@ def test_runs_of_other_results_stay_in_the_tables(summarise, tmp_path, monkeypat
     assert written["summary.csv"][["seed", "final"]].to_numpy().tolist() == [
         [1, 0.25], [2, 1.0], [3, 0.25],
     ]  # fmt: skip
-    assert written["machines.csv"].cores.isna().all()  # which these records do not say
+    machines = written["machines.csv"]
+    assert machines.cores.isna().all()  # which these records do not say
     assert written["curves.csv"][["seed", "step"]].to_numpy().tolist() == [
         [1, 0], [1, 10], [2, 0], [2, 20], [3, 0], [3, 10],
     ]  # fmt: skip
     assert written["machines.csv"].seed.tolist() == [1, 2, 3]
     again = summarised(summarise, tmp_path / "nothing", tables, monkeypatch)
     assert all(table.equals(written[name]) for name, table in again.items())
+    machines.assign(cores=[4, 2, 8]).to_csv(tables / "machines.csv", index=False)
+    again = summarised(summarise, tmp_path / "here", tables, monkeypatch)["machines.csv"]
+    assert again.cores.tolist() == [4, 2, 8]  # known from before
 
 
 def test_how_many_ran_at_once_is_a_mean_over_the_run(summarise, tmp_path, monkeypatch):

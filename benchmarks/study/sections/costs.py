@@ -26,7 +26,10 @@ def costs(study: Study) -> Section:
         for method, sparsity, cell in cells(own)
     ]
     low, high = BUSY
-    blocks = [table(ratios), f"Wall times, of runs beside which each core had {low} to {high}:"]
+    blocks = [
+        table(ratios),
+        f"Wall times, where {low} to {high} of the study's runs ran at once for every core:",
+    ]
     for runs in _machines(own):
         blocks += [f"{runs.cpu.iloc[0]}, {runs.cores.iloc[0]:g} cores:", table(_times(runs))]
     return Section.of(*blocks, caption(own, *SWEEPS))

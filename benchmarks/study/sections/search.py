@@ -28,7 +28,7 @@ def operator(study: Study) -> Section:
         row["runs"] = str(len(cell))
         rows.append(row)
     sweeps = caption(own, "search/operator.yaml", "search/sharpness.yaml")
-    return Section.of(table(rows), *_again(own), _cost(own) + sweeps)
+    return Section.of(table(rows), *_again(own), f"{_cost(own)}in all. {sweeps}")
 
 
 def _again(search: pd.DataFrame) -> list[str]:
@@ -71,8 +71,9 @@ def learning_rate(study: Study) -> Section:
     sweeps = ("operator", "learning_rate_qmix", "learning_rate_vdn")
     names = [f"search/{sweep}.yaml" for sweep in sweeps]
     of_operator = (own.algorithm == "qmix") & (own.method == "mast")  # counted there
-    return Section.of(table(rows), _cost(own[~of_operator]) + caption(own, *names))
+    cost = _cost(own[~of_operator]) + f"without the search's {of_operator.sum()} runs. "
+    return Section.of(table(rows), cost + caption(own, *names))
 
 
 def _cost(own: pd.DataFrame) -> str:
-    return f"{own.wall_s.sum() / 60:.0f} minutes of one core in all. "
+    return f"{own.wall_s.sum() / 60:.0f} minutes of one core "
