@@ -33,13 +33,16 @@ def make_record(run, results, metrics, name=None, **changes):
     return folder
 
 
+def run_with(module, monkeypatch, *arguments):
+    """Run a file of the study."""
+    monkeypatch.setattr("sys.argv", [f"{module.__name__}.py", *map(str, arguments)])
+    module.main()
+
+
 def summarised(summarise, results, tables, monkeypatch):
     """``{file: table}`` after summarise.py."""
     tables.mkdir(exist_ok=True)
-    monkeypatch.setattr(
-        "sys.argv", ["summarise.py", "--results", str(results), "--tables", str(tables)]
-    )
-    summarise.main()
+    run_with(summarise, monkeypatch, "--results", results, "--tables", tables)
     return {file.name: summarise.read_table(file) for file in tables.iterdir()}
 
 

@@ -47,21 +47,21 @@ def of_cell(runs: Sequence[Run], cell: dict[str, object], seeds: Sequence[int] |
         seeds: these alone; None: all.
 
     Raises:
-        ValueError: if there are none, with what differs by the first name that no run has.
+        ValueError: naming the first value that none of them has, and those that they have.
     """
-    left = list({run.label: run for run in runs}.values())
+    left = [(run, cell_of(run)) for run in {run.label: run for run in runs}.values()]
     wanted = [(name, [value]) for name, value in cell.items()]
     if seeds is not None:
         wanted.append(("seed", list(seeds)))
     for name, values in wanted:
-        there = {cell_of(run)[name] for run in left}
+        there = {own[name] for _, own in left}
         if unknown := [value for value in values if value not in there]:
             known = ", ".join(map(str, sorted(there)))
             raise ValueError(
                 f"no sweep here has {name} {unknown[0]!r} for that; they have: {known}"
             )
-        left = [run for run in left if cell_of(run)[name] in values]
-    return left
+        left = [(run, own) for run, own in left if own[name] in values]
+    return [run for run, _ in left]
 
 
 if __name__ == "__main__":

@@ -23,13 +23,6 @@ SEARCH = ["task", "method", "seed", "final", "algorithm", "sparsity", "wall_s", 
 DIAGNOSTICS = ["task", "method", "sparsity", "seed", "commit", "metric", "step", "value"]
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"study_{name}", STUDY / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def beside_its_modules(monkeypatch):
     """As when a file of the study is run: its folder comes first, and is left behind."""
@@ -38,34 +31,25 @@ def beside_its_modules(monkeypatch):
     sys.modules.pop("plan", None)
 
 
-@pytest.fixture
-def plan(beside_its_modules):
-    return load("plan")
+def loaded(name):
+    """A fixture: a file of the study, as when it is run."""
+
+    @pytest.fixture
+    def module(beside_its_modules):
+        spec = importlib.util.spec_from_file_location(f"study_{name}", STUDY / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return module
 
 
-@pytest.fixture
-def summarise(beside_its_modules):
-    return load("summarise")
-
-
-@pytest.fixture
-def tickets(beside_its_modules):
-    return load("tickets")
-
-
-@pytest.fixture
-def remaining(beside_its_modules):
-    return load("remaining")
-
-
-@pytest.fixture
-def rerun(beside_its_modules):
-    return load("rerun")
-
-
-@pytest.fixture
-def playing(beside_its_modules):
-    return load("random_returns")
+plan = loaded("plan")
+summarise = loaded("summarise")
+tickets = loaded("tickets")
+remaining = loaded("remaining")
+rerun = loaded("rerun")
+playing = loaded("random_returns")
 
 
 @pytest.fixture(scope="module")

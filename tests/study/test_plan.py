@@ -13,12 +13,10 @@ from epymarl_mast.hosts import find_host
 from epymarl_mast.launch import prepare
 from epymarl_mast.sweep.plan import read_sweep
 
+SWEEPS = sorted([*STUDY.glob("*.yaml"), *STUDY.glob("search/*.yaml")])
 
-@pytest.mark.parametrize(
-    "file",
-    sorted([*STUDY.glob("*.yaml"), *STUDY.glob("search/*.yaml")]),
-    ids=lambda file: file.stem,
-)
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_every_kind_of_run_passes_the_checks(file):
     runs = read_sweep(file).runs
     kinds = {(run.config, run.overrides): run for run in runs}
@@ -29,8 +27,7 @@ def test_every_kind_of_run_passes_the_checks(file):
 def test_make_study_runs_every_sweep():
     makefile = (STUDY.parents[1] / "Makefile").read_text()
     [loop] = re.findall(r"for file in (.*?);", makefile, re.DOTALL)
-    files = [*STUDY.glob("*.yaml"), *STUDY.glob("search/*.yaml")]
-    named = {str(file.relative_to(STUDY).with_suffix("")) for file in files}
+    named = {str(file.relative_to(STUDY).with_suffix("")) for file in SWEEPS}
     assert set(loop.replace("\\", "").split()) == named
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from study_records import RETURNS, STUDY, main_run, make_record, summarised
+from study_records import RETURNS, STUDY, main_run, make_record, run_with, summarised
 
 from epymarl_mast.sweep.plan import read_sweep
 
@@ -18,8 +18,7 @@ def test_what_remains_is_what_the_tables_lack(summarise, remaining, tmp_path, mo
     for seeds in ([], [1, 2]):
         chosen = ["--seeds", *map(str, seeds)] if seeds else []
         arguments = ["--results", tmp_path, "--tables", tables, "--sweeps", *files, *chosen]
-        monkeypatch.setattr("sys.argv", ["remaining.py", *map(str, arguments)])
-        remaining.main()
+        run_with(remaining, monkeypatch, *arguments)
         left = {run.id for run in read_sweep(tmp_path / "remaining.yaml").runs}
         runs = [run for file in files for run in read_sweep(file).runs]
         wanted = {r.id for r in runs if not seeds or dict(r.options)["seed"] in seeds}
@@ -31,8 +30,7 @@ def test_where_nothing_remains_there_is_no_sweep(remaining, plan, tmp_path, monk
     plan.write_sweep(of_one_run, tmp_path, [main_run()])
     kept.touch()
     arguments = ["--results", tmp_path, "--tables", STUDY, "--sweeps", of_one_run]
-    monkeypatch.setattr("sys.argv", ["remaining.py", *map(str, arguments)])
-    remaining.main()
+    run_with(remaining, monkeypatch, *arguments)
     assert "the tables have all 1 runs" in capsys.readouterr().out
     assert not kept.exists()
 
@@ -48,8 +46,7 @@ def test_a_row_of_other_steps_is_not_of_the_sweep(summarise, remaining, tmp_path
 
 def rerun_of(rerun, monkeypatch, folder, *words):
     """The runs that rerun.py lists."""
-    monkeypatch.setattr("sys.argv", ["rerun.py", *words, "--results", str(folder)])
-    rerun.main()
+    run_with(rerun, monkeypatch, *words, "--results", folder)
     return read_sweep(folder / "rerun.yaml").runs
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pandas as pd
-from study_records import RETURNS, main_run, make_record, summarised
+from study_records import RETURNS, main_run, make_record, run_with, summarised
 
 from epymarl_mast.sweep.plan import read_sweep
+
+
+def listed(tickets, results, monkeypatch):
+    """The runs that tickets.py lists."""
+    run_with(tickets, monkeypatch, "--results", results, "--tables", results / "tables")
+    return read_sweep(results / "tickets.yaml").runs
 
 
 def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp_path, monkeypatch):
     folder = make_record(main_run(seed=2), tmp_path, RETURNS)
     make_record(main_run(seed=2, task="Spread"), tmp_path, RETURNS)  # parts.yaml has none of it
-    arguments = ["--results", str(tmp_path), "--tables", str(tmp_path / "tables")]
-    monkeypatch.setattr("sys.argv", ["tickets.py", *arguments])
-    tickets.main()
-    ticket, with_random_masks = read_sweep(tmp_path / "tickets.yaml").runs
+    ticket, with_random_masks = listed(tickets, tmp_path, monkeypatch)
     assert f"mast.mask_from={folder}" in ticket.overrides
     assert dict(ticket.options)["seed"] == 2
     assert with_random_masks.overrides == ("no_topology_evolution", "mast.sparsity=0.95")
@@ -31,10 +34,7 @@ def test_tickets_are_made_of_finished_runs_and_read_back(summarise, tickets, tmp
 def test_a_run_that_was_run_twice_has_one_ticket(tickets, tmp_path, monkeypatch):
     make_record(main_run(), tmp_path, RETURNS, "newer", start_time="2026-01-02T00:00:00")
     make_record(main_run(), tmp_path, RETURNS, "older")
-    arguments = ["--results", str(tmp_path), "--tables", str(tmp_path / "tables")]
-    monkeypatch.setattr("sys.argv", ["tickets.py", *arguments])
-    tickets.main()
-    ticket, _ = read_sweep(tmp_path / "tickets.yaml").runs
+    ticket, _ = listed(tickets, tmp_path, monkeypatch)
     assert ticket.overrides[-1] == f"mast.mask_from={tmp_path / 'sacred' / 'newer'}"
 
 
@@ -42,10 +42,7 @@ def test_tickets_are_of_the_first_five_finished_seeds(tickets, tmp_path, monkeyp
     for seed in (8, 2, 7, 3, 6, 4):
         make_record(main_run(seed=seed), tmp_path, RETURNS)
     make_record(main_run(seed=8, task="6x6"), tmp_path, RETURNS)
-    arguments = ["--results", str(tmp_path), "--tables", str(tmp_path / "tables")]
-    monkeypatch.setattr("sys.argv", ["tickets.py", *arguments])
-    tickets.main()
-    runs = read_sweep(tmp_path / "tickets.yaml").runs[::2]
+    runs = listed(tickets, tmp_path, monkeypatch)[::2]
     seeds = {
         task: [dict(run.options)["seed"] for run in runs if task in str(run.options)]
         for task in ("5x5", "6x6")
@@ -60,8 +57,5 @@ def test_tickets_of_other_machines_are_some_of_the_five(tickets, tmp_path, monke
             for seed in (1, 6, 7)]  # fmt: skip
     (tmp_path / "tables").mkdir()
     pd.DataFrame(rows).assign(commit="abc").to_csv(tmp_path / "tables" / "summary.csv")
-    arguments = ["--results", tmp_path, "--tables", tmp_path / "tables"]
-    monkeypatch.setattr("sys.argv", ["tickets.py", *map(str, arguments)])
-    tickets.main()
-    runs = read_sweep(tmp_path / "tickets.yaml").runs[::2]
+    runs = listed(tickets, tmp_path, monkeypatch)[::2]
     assert [dict(run.options)["seed"] for run in runs] == [1, 2, 3]

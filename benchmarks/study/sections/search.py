@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from sections.study import NOT_YET, VARIANT, Section, Study, caption
-from sections.wording import mean, mean_interval, share, table
+from sections.wording import cell_names, mean, mean_interval, table
 
 # The settings of search/sharpness.yaml, as search.csv has them; the second is the default since.
 SHARPNESS = tuple(f"mast mast.alpha={alpha} mast.omega=10.0" for alpha in ("1.0", "10.0"))
@@ -28,7 +28,7 @@ def operator(study: Study) -> Section:
         row["runs"] = str(len(cell))
         rows.append(row)
     sweeps = caption(own, "search/operator.yaml", "search/sharpness.yaml")
-    return Section.of(table(rows), *_again(own), f"{_cost(own)}in all. {sweeps}")
+    return Section.of(table(rows), *_again(own), _cost(own) + sweeps)
 
 
 def _again(search: pd.DataFrame) -> list[str]:
@@ -63,7 +63,7 @@ def learning_rate(study: Study) -> Section:
     cells = own.groupby(["task", "algorithm", *VARIANT])
     rows = [
         {
-            "task": task, "algorithm": algorithm, "method": method, "sparsity": share(sparsity),
+            "task": task, "algorithm": algorithm, **cell_names(method, sparsity),
             "score": mean(cell.final), "runs": str(len(cell)),
         }
         for (task, algorithm, method, sparsity), cell in cells
@@ -71,9 +71,9 @@ def learning_rate(study: Study) -> Section:
     sweeps = ("operator", "learning_rate_qmix", "learning_rate_vdn")
     names = [f"search/{sweep}.yaml" for sweep in sweeps]
     of_operator = (own.algorithm == "qmix") & (own.method == "mast")  # counted there
-    cost = _cost(own[~of_operator]) + f"without the search's {of_operator.sum()} runs. "
+    cost = _cost(own[~of_operator], f"without the search's {of_operator.sum()} runs")
     return Section.of(table(rows), cost + caption(own, *names))
 
 
-def _cost(own: pd.DataFrame) -> str:
-    return f"{own.wall_s.sum() / 60:.0f} minutes of one core "
+def _cost(own: pd.DataFrame, of: str = "in all") -> str:
+    return f"{own.wall_s.sum() / 60:.0f} minutes of one core {of}. "

@@ -171,23 +171,22 @@ def others(study: Study) -> Section:
         return Section(NOT_YET)
     rows = []
     for (task, algorithm, hidden), here in own.groupby(["task", "algorithm", "hidden"]):
-        dense = here[here.method == "dense"]
         for (method, sparsity), cell in here.groupby(VARIANT):
+            rate = str(method).partition(" lr=")[2]  # "", which no method has, for the hosts'
             rows.append({
                 "task": task, "algorithm": algorithm, "hidden": str(hidden),
                 **cell_names(method, sparsity), "score [95 %]": mean_interval(cell.final),
-                "of dense": "–" if dense.empty else mean_share(cell, dense),
-                "of dense, same rate": _of_same_rate(str(method), cell, here),
+                "of dense": _share_of("dense", cell, here),
+                "of dense, same rate": _share_of(f"dense lr={rate}", cell, here),
                 "runs": str(len(cell)),
             })  # fmt: skip
     return Section.of(table(rows), caption(own, "algorithms.yaml", "vdn.yaml", "width.yaml"))
 
 
-def _of_same_rate(method: str, cell: pd.DataFrame, here: pd.DataFrame) -> str:
-    """Beside dense with the learning rate of the cell, where it has one of its own."""
-    _, own, rate = method.partition(" lr=")
-    dense = here[here.method == f"dense lr={rate}"]
-    return mean_share(cell, dense) if own and len(dense) else "–"
+def _share_of(method: str, cell: pd.DataFrame, here: pd.DataFrame) -> str:
+    """Of what a dense method has learned, where it was run."""
+    dense = here[here.method == method]
+    return "–" if dense.empty else mean_share(cell, dense)
 
 
 def _beside_mast(runs: pd.DataFrame, wanted: pd.Series, mast: str = "mast") -> pd.DataFrame:
